@@ -1,0 +1,193 @@
+"""The prepared values templates print: plain text, numbers, lists and dictionaries, made from a Resolution. Pure.
+
+A choice that a template would have to make is made here or in resolve.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from blueprints.access import WayIn, aliases
+from blueprints.names import content_version, docker_name, part_of
+from blueprints.resolve import Resolution, ResolvedComponent, ResolvedSecret, is_job
+from blueprints.manifest import ServiceManifest
+
+Plain = dict[str, Any]
+READABLE = 0o444
+PING_PORT = 19000
+QUEUES = ("core", "bot", "analytics", "matchmaking", "notification", "events", "image_generation", "submission")
+
+
+def facts(resolution: Resolution) -> Plain:
+    """Values about the whole deployment that every template may print."""
+    needs = resolution.needs
+    canonical = resolution.ways[0]
+    return {
+        "org": {"slug": needs.slug, "name": needs.name},
+        "owner": needs.owner.model_dump(),
+        "deputy": needs.deputy.model_dump() if needs.deputy else {"name": "", "contact": ""},
+        "stand_ins": needs.applications == "stand-in",
+        "access": way_facts(canonical),
+        "ways": [way_facts(way) for way in resolution.ways],
+        "cors_origins": ",".join(dict.fromkeys(way.web_origin for way in resolution.ways)),
+        "database": database_facts(resolution),
+        "queues": {queue: f"{needs.slug}-{queue.replace('_', '-')}" for queue in QUEUES},
+        "discord": {"bot": needs.discord.bot, "prefix": needs.discord.prefix},
+        "deployed": {component.name: True for component in resolution.components},
+        "release": resolution.release,
+        "ping_port": PING_PORT,
+    }
+
+
+def way_facts(way: WayIn) -> Plain:
+    """One way in, as templates and blueprint.json show it."""
+    return {
+        "way": way.way,
+        "host": way.host,
+        "api_host": way.api_host,
+        "port": way.port,
+        "api_port": way.api_port,
+        "tls": way.tls,
+        "subdomains": way.subdomains,
+        "web_origin": way.web_origin,
+        "api_origin": way.api_origin,
+        "api_address": way.api_address,
+        "allowed": list(way.allowed),
+        "email": way.email,
+    }
+
+
+def database_facts(resolution: Resolution) -> Plain:
+    """How the applications reach Postgres. Inside the deployment the host is exactly `postgres`: any other name means TLS."""
+    needs = resolution.needs
+    members = needs.expected_members
+    pool = 2 if members < 500 else 3 if members <= 5000 else 5
+    managed = needs.database.managed
+    if managed is not None:
+        return {"where": "managed", "host": managed.host, "port": managed.port, "user": managed.user, "name": managed.name, "pool": pool,
+                "tls": True}  # fmt: skip
+    return {"where": "deployment", "host": "postgres", "port": 5432, "user": "sprocket", "name": "sprocket", "pool": pool, "tls": False}
+
+
+def routers(resolution: Resolution) -> list[Plain]:
+    """Every route through Traefik: name, rule, entry point, service address, allowed ranges."""
+    result = []
+    for way in resolution.ways:
+        for component in resolution.components:
+            subdomain = component.manifest.subdomain
+            port = _entry_port(way, subdomain)
+            if subdomain is None or port is None:
+                continue
+            host = way.api_host if subdomain == "api" else f"{subdomain}.{way.host}" if subdomain else way.host
+            result.append(
+                {
+                    "name": f"{way.way}-{component.name}",
+                    "rule": f"Host(`{host}`)",
+                    "entry_point": f"port-{port}",
+                    "service": component.name,
+                    "allow": f"{way.way}-allowed",
+                    "tls": way.tls,
+                }
+            )
+    return result
+
+
+def _entry_port(way: WayIn, subdomain: str | None) -> int | None:
+    """The port a component answers on; None where this way cannot reach it."""
+    if way.subdomains or subdomain == "":
+        return way.port
+    return way.api_port if subdomain == "api" else None
+
+
+def entry_ports(resolution: Resolution) -> list[int]:
+    """The ports Traefik publishes, sorted; a public way adds 80 for the redirect."""
+    ports = {port for way in resolution.ways for port in (way.port, way.api_port)}
+    return sorted(ports | ({80} if any(way.tls for way in resolution.ways) else set()))
+
+
+def routed(resolution: Resolution) -> list[Plain]:
+    """Components that Traefik forwards to, with the address inside the deployment."""
+    return [
+        {"name": c.name, "url": f"http://{c.name}:{c.manifest.port}"} for c in resolution.components if c.manifest.subdomain is not None
+    ]
+
+
+def component_context(resolution: Resolution, component: ResolvedComponent, configs: Mapping[str, str], shared: Plain) -> Plain:
+    """What a component's `stack.yml.j2` sees.
+
+    Args:
+        configs: the component's rendered config files, by path relative to its config folder.
+        shared: `facts` of the resolution, with routers and entry ports.
+    """
+    services = {service.key: _service(resolution, component, service, configs) for service in component.services}
+    return {**shared, "component": component.name, "inputs": dict(component.inputs), "services": services}
+
+
+def labels(slug: str, component: str, resource: str) -> Plain:
+    """Owner labels: by them the provider and a person know whose an object is."""
+    return {"sprocket.org": slug, "sprocket.component": component, "sprocket.resource": resource}
+
+
+def secret_name(slug: str, secret: ResolvedSecret) -> str:
+    """The Swarm secret's name; a new version is a new name, since Swarm secrets cannot change."""
+    return docker_name(slug, secret.component, secret.manifest.name, f"v{secret.version}")
+
+
+def config_key(component: str, file: str) -> str:
+    """A config's key in stack.yml."""
+    return f"{component}_{part_of(file)}"
+
+
+def config_name(slug: str, component: str, file: str, text: str) -> str:
+    """A config's Docker name, which changes with its content."""
+    return docker_name(slug, component, part_of(file), content_version(text))
+
+
+def _service(resolution: Resolution, component: ResolvedComponent, service: ServiceManifest, configs: Mapping[str, str]) -> Plain:
+    slug = resolution.needs.slug
+    job = is_job(service)
+    memory_mib = int(component.inputs[service.memory])
+    return {
+        "key": service.key,
+        "name": docker_name(slug, *service.key.split("_", 1)),
+        "image": component.image.reference,
+        "networks": _networks(resolution, service),
+        "secrets": [{"source": name, "target": target} for name, target in service.secrets.items()],
+        "configs": [
+            {"source": config_key(component.name, file), "target": target} for file, target in service.configs.items() if file in configs
+        ],
+        "volumes": [{"source": f"{component.name}_{part}", "target": path} for part, path in service.volumes.items()],
+        "tmpfs": list(service.tmpfs),
+        "ports": entry_ports(resolution) if service.publishes_entry_ports else [],
+        "health": None if service.health.none else {
+            "test": list(service.health.test),
+            "interval": f"{service.health.interval_s}s",
+            "timeout": f"{service.health.timeout_s}s",
+            "retries": service.health.retries,
+            "start_period": f"{service.health.start_period_s}s",
+        },
+        "stop_grace": f"{service.stop_grace_s}s",
+        "replicas": service.replicas,
+        "memory_bytes": str(memory_mib * 1024 * 1024),
+        "order": service.order,
+        "restart": "none" if job else "any",
+        "labels": {
+            **labels(slug, component.name, f"service/{service.key}"),
+            "sprocket.stage": service.stage,
+            "sprocket.kind": "job" if job else "service",
+            "sprocket.deadline_s": str(service.deadline_s),
+        },
+        "memory_mib": memory_mib,
+    }  # fmt: skip
+
+
+def _networks(resolution: Resolution, service: ServiceManifest) -> list[Plain]:
+    names = [service.key, *service.aliases]
+    if service.publishes_entry_ports:
+        subdomains = tuple(c.manifest.subdomain for c in resolution.components if c.manifest.subdomain is not None)
+        names += aliases(resolution.ways, subdomains)
+    return [
+        {"key": network, "aliases": list(dict.fromkeys(names)) if index == 0 else [service.key]}
+        for index, network in enumerate(service.networks)
+    ]

@@ -1,0 +1,329 @@
+"""Two renderings (and, where known, the needs behind them) -> what changes, at three levels: needs, components, files. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from blueprints.rendering import LOCK, MANIFEST, SECRETS, STACK, Rendering
+from blueprints.strict_yaml import load
+from orgs.needs import Needs
+
+# In rising order of what it costs.
+DISRUPTIONS = ("none", "rolling update", "restart", "recreate", "data at risk")
+_DERIVED = frozenset({MANIFEST, LOCK, SECRETS, "RUNBOOK.md", "fill.sh", "deploy.sh"})
+
+
+@dataclass(frozen=True, slots=True)
+class NeedChange:
+    """One answer that differs; `key` is its dotted name, `title` the question."""
+
+    key: str
+    title: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field of a service that differs, in words, with its values; a secret has none."""
+
+    service: str
+    field: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentChange:
+    """What happens to one component.
+
+    Attributes:
+        change: added, removed or changed.
+        disruption: one of `DISRUPTIONS`.
+        interruption: what stops working meanwhile, a sentence; empty for nothing.
+        noticed_by: nobody, staff or players.
+        gap_s: how long, in seconds.
+        keeps: volumes that stay although the component goes.
+    """
+
+    name: str
+    title: str
+    change: str
+    fields: tuple[FieldChange, ...]
+    disruption: str
+    interruption: str
+    noticed_by: str
+    gap_s: int
+    keeps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One file that differs; `change` is added, removed or changed; a derived file follows from the others."""
+
+    path: str
+    change: str
+    derived: bool
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Everything that differs between two renderings. `needs` is None where the needs of a side are not known."""
+
+    old_digest: str
+    new_digest: str
+    needs: tuple[NeedChange, ...] | None
+    components: tuple[ComponentChange, ...]
+    files: tuple[FileChange, ...]
+
+    @property
+    def is_same(self) -> bool:
+        """No file differs."""
+        return not self.files
+
+    @property
+    def disruption(self) -> str:
+        """The worst of the components'."""
+        return max((c.disruption for c in self.components), key=DISRUPTIONS.index, default="none")
+
+
+EMPTY = Rendering({MANIFEST: "{}\n", STACK: "{}\n", SECRETS: '{"secrets": {}}\n', LOCK: "{}\n"})
+
+
+def compare(old: Rendering | None, new: Rendering, old_needs: Needs | None = None, new_needs: Needs | None = None) -> Comparison:
+    """Compare two renderings.
+
+    Args:
+        old: what is there; None for nothing yet.
+        new: what would be.
+        old_needs, new_needs: the answers behind them, where known.
+    Returns:
+        Comparison: components in start order; files by consequence, derived ones last.
+    """
+    before = old or EMPTY
+    components = tuple(_components(before, new)) if before.files[STACK] != new.files[STACK] else ()
+    needs = None
+    if new_needs is not None and (old_needs is not None or old is None):
+        needs = tuple(_need_changes(old_needs, new_needs))
+    return Comparison(
+        old_digest=old.digest if old else "",
+        new_digest=new.digest,
+        needs=needs,
+        components=components,
+        files=_files(old.files if old else {}, new.files, components),
+    )
+
+
+def _need_changes(old: Needs | None, new: Needs) -> Iterator[NeedChange]:
+    before = dict(_answers(old.model_dump(mode="json"))) if old else {}
+    after = dict(_answers(new.model_dump(mode="json")))
+    for key in dict.fromkeys((*before, *after)):
+        if before.get(key) != after.get(key):
+            yield NeedChange(key, question_title(key), _word(before.get(key)), _word(after.get(key)))
+
+
+def _answers(data: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - plain JSON data
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield from _answers(value, f"{path}.{key}" if path else key)
+    elif data is not None:
+        yield path, data
+
+
+def question_title(key: str) -> str:
+    """The question behind a dotted name, in an admin's words."""
+    titles = []
+    model: type | None = Needs
+    for part in key.split("."):
+        info = getattr(model, "model_fields", {}).get(part)
+        if info is None:
+            titles.append(part)
+            continue
+        titles.append(info.title or part)
+        model = _model_of(info.annotation)
+    return titles[-1] if key.startswith("features.") else ": ".join(dict.fromkeys(titles))
+
+
+def _model_of(annotation: Any) -> type | None:  # noqa: ANN401 - a type expression
+    for choice in (annotation, *getattr(annotation, "__args__", ())):
+        if isinstance(choice, type) and hasattr(choice, "model_fields"):
+            return choice
+    return None
+
+
+def _word(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
+
+
+def _components(old: Rendering, new: Rendering) -> Iterator[ComponentChange]:
+    before, after = _by_component(old), _by_component(new)
+    facts = {**_facts(old), **_facts(new)}
+    for name in dict.fromkeys((*after, *before)):
+        change = _component_change(name, facts[name], before.get(name, {}), after.get(name, {}))
+        if change is not None:
+            yield change
+
+
+def _facts(rendering: Rendering) -> dict[str, dict[str, Any]]:
+    return {component["name"]: component for component in rendering.blueprint.get("components", ())}
+
+
+def _by_component(rendering: Rendering) -> dict[str, dict[str, dict[str, Any]]]:
+    """Component -> service key -> its effective specification: names of configs and secrets stand for their content."""
+    stack = load(rendering.files[STACK], STACK) or {}
+    result: dict[str, dict[str, dict[str, Any]]] = {}
+    for key, service in (stack.get("services") or {}).items():
+        labels = service["deploy"]["labels"]
+        spec = {k: v for k, v in service.items() if k not in ("secrets", "configs", "volumes", "deploy", "networks")}
+        deploy = {k: v for k, v in service["deploy"].items() if k != "labels"}
+        spec["deploy"] = {**deploy, "stage": labels["sprocket.stage"], "kind": labels["sprocket.kind"]}
+        spec["networks"] = {n: {"name": stack["networks"][n]["name"], **item} for n, item in service["networks"].items()}
+        for part in ("secrets", "configs"):
+            spec[part] = {item["source"]: {"name": stack[part][item["source"]]["name"], **item} for item in service.get(part, ())}
+        spec["volumes"] = {
+            item.get("source", item["target"]): {
+                **item, **({"name": stack["volumes"][item["source"]]["name"]} if item["type"] == "volume" else {})}
+            for item in service.get("volumes", ())
+        }  # fmt: skip
+        result.setdefault(labels["sprocket.component"], {})[key] = spec
+    return result
+
+
+def _component_change(
+    name: str, facts: Mapping[str, Any], old: Mapping[str, dict[str, Any]], new: Mapping[str, dict[str, Any]]
+) -> ComponentChange | None:
+    if old == new:
+        return None
+    change = "changed" if old and new else "added" if new else "removed"
+    fields = tuple(_fields(old, new)) if change == "changed" else ()
+    kept = {v["name"] for s in old.values() for v in s["volumes"].values() if "name" in v}
+    still = {v["name"] for s in new.values() for v in s["volumes"].values() if "name" in v}
+    disruption = _disruption(change, old, new)
+    interrupts = disruption not in ("none", "rolling update")
+    return ComponentChange(
+        name=name,
+        title=facts["title"],
+        change=change,
+        fields=fields,
+        disruption=disruption,
+        interruption=facts["interruption"] if interrupts and change == "changed" else "",
+        noticed_by=facts["noticed_by"] if interrupts else "nobody",
+        gap_s=facts["gap_s"] if interrupts and change == "changed" else 0,
+        keeps=tuple(sorted(kept - still)),
+    )
+
+
+def _disruption(change: str, old: Mapping[str, dict[str, Any]], new: Mapping[str, dict[str, Any]]) -> str:
+    if change == "added":
+        return "none"
+    if change == "removed":
+        return "recreate"
+    worst = ["none"]
+    for key in {*old, *new}:
+        before, after = old.get(key), new.get(key)
+        if before == after or (after or before or {})["deploy"]["kind"] == "job":
+            continue
+        worst.append(_service_disruption(before, after))
+    return max(worst, key=DISRUPTIONS.index)
+
+
+def _service_disruption(old: dict[str, Any] | None, new: dict[str, Any] | None) -> str:
+    if old is None:
+        return "none"
+    if new is None:
+        return "recreate"
+    volumes = [{k: (v.get("name"), v["target"]) for k, v in s["volumes"].items() if v["type"] == "volume"} for s in (old, new)]
+    if volumes[0] and (volumes[0] != {k: v for k, v in volumes[1].items() if k in volumes[0]} or _major(old) != _major(new)):
+        return "data at risk"
+    if {k: v["name"] for k, v in old["networks"].items()} != {k: v["name"] for k, v in new["networks"].items()}:
+        return "recreate"
+    return "rolling update" if new["deploy"]["update_config"]["order"] == "start-first" else "restart"
+
+
+def _major(service: Mapping[str, Any]) -> str:
+    """Image name and the part of its tag before the first dot or hyphen: another one may not read the old one's files."""
+    name, _, tag = service["image"].partition("@")[0].rpartition(":")
+    return f"{name}:{tag.partition('-')[0].partition('.')[0]}"
+
+
+def _fields(old: Mapping[str, dict[str, Any]], new: Mapping[str, dict[str, Any]]) -> Iterator[FieldChange]:
+    for key in dict.fromkeys((*new, *old)):
+        if key not in old or key not in new:
+            yield FieldChange(key, "service", "there" if key in old else "", "there" if key in new else "")
+            continue
+        yield from _service_fields(key, old[key], new[key])
+
+
+def _service_fields(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[FieldChange]:
+    before, after = dict(_flat(old)), dict(_flat(new))
+    for path in dict.fromkeys((*after, *before)):
+        was, will = before.get(path), after.get(path)
+        if was == will:
+            continue
+        part, _, rest = path.partition(".")
+        if part in ("secrets", "configs"):
+            source, _, what = rest.rpartition(".")
+            if what == "name" or path not in before or path not in after:
+                word = "secret" if part == "secrets" else "config"
+                if what == "name":
+                    yield FieldChange(key, f"{word} {source}", _known(was), _known(will))
+            else:
+                yield FieldChange(key, f"{part[:-1]} {source} {what}", _show(was), _show(will))
+        elif path == "ports":
+            yield FieldChange(key, "ports", _ports(was), _ports(will))
+        elif path == "deploy.resources.limits.memory":
+            yield FieldChange(key, "memory", _mib(was), _mib(will))
+        else:
+            yield FieldChange(key, path, _show(was), _show(will))
+
+
+def _known(name: object) -> str:
+    """The version at the end of a Docker name; empty when there was none."""
+    return str(name).rpartition("_")[2] if name else ""
+
+
+def _mib(value: object) -> str:
+    return f"{int(str(value)) // (1024 * 1024)} MiB" if value else ""
+
+
+def _ports(value: Any) -> str:  # noqa: ANN401 - plain data
+    return ", ".join(str(port["published"]) for port in value or ())
+
+
+def _show(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - plain data
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _flat(item, f"{path}.{key}" if path else key)
+    else:
+        yield path, value
+
+
+def _files(old: Mapping[str, str], new: Mapping[str, str], components: tuple[ComponentChange, ...]) -> tuple[FileChange, ...]:
+    rank = {c.name: DISRUPTIONS.index(c.disruption) for c in components}
+    changes = []
+    for path in dict.fromkeys((*old, *new)):
+        before, after = old.get(path), new.get(path)
+        if before == after:
+            continue
+        change = "changed" if before is not None and after is not None else "added" if after is not None else "removed"
+        derived = path in _DERIVED or path.startswith("hold-")
+        changes.append(FileChange(path, change, derived, before or "", after or ""))
+
+    def consequence(file: FileChange) -> tuple[bool, int, bool, str]:
+        parts = file.path.split("/")
+        own = rank.get(parts[1], 0) if parts[0] == "config" and len(parts) > 2 else max(rank.values(), default=0)
+        return file.derived, -own, file.path != STACK, file.path
+
+    return tuple(sorted(changes, key=consequence))

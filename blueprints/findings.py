@@ -1,0 +1,84 @@
+"""What a person should know about a deployment before it exists: warnings and notes, never a reason to stop. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from blueprints.access import WayIn
+from blueprints.lock import UNRESOLVED, LockedImage
+from blueprints.manifest import Manifest
+from orgs.needs import Needs
+from sprocket_v2.errors import ResolveError
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`severity` is warning or info."""
+
+    severity: str
+    message: str
+    hint: str
+
+
+def findings_for(needs: Needs, ways: tuple[WayIn, ...], images: tuple[tuple[Manifest, LockedImage], ...]) -> tuple[Finding, ...]:
+    """All findings, warnings first.
+
+    Raises:
+        ResolveError: an image without digest on a deployment the whole internet can reach.
+    """
+    found = [*_people(needs), *_access(needs, ways), *_images(needs, images), *_database(needs)]
+    return tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
+
+
+def _people(needs: Needs) -> Iterator[Finding]:
+    if needs.deputy is None:
+        yield Finding("warning", "Nobody can take over from the owner.", "Name a deputy in the needs.")
+    unused = [name for name in needs.login if name != "discord"]
+    if unused:
+        yield Finding("info", f"Login by {', '.join(unused)} is not wired into the applications today.", "Players sign in with Discord.")
+
+
+def _access(needs: Needs, ways: tuple[WayIn, ...]) -> Iterator[Finding]:
+    others = [way.way for way in ways[1:]]
+    if others:
+        yield Finding(
+            "info", f"Signing in works by {ways[0].way} only; {', '.join(others)} can read.", "The applications know one web origin."
+        )
+    if any(way.way in ("localhost", "lan") for way in ways):
+        yield Finding(
+            "info",
+            "Swarm publishes on every address of the machine; Traefik refuses requests from elsewhere by their address.",
+            "On a machine in a hostile network close the entry ports in the firewall as well.",
+        )
+
+
+def _images(needs: Needs, images: tuple[tuple[Manifest, LockedImage], ...]) -> Iterator[Finding]:
+    if needs.applications == "stand-in":
+        yield Finding(
+            "warning", "The applications are this project's stand-ins, not the real ones.", "Set applications to real for a league."
+        )
+    loose = [manifest.name for manifest, image in images if image.digest == UNRESOLVED and not image.local_id]
+    if not loose:
+        return
+    if needs.access.public:
+        raise ResolveError(
+            f"image digests are unresolved for {', '.join(loose)}, and access.public lets the whole internet in",
+            hint="run `sprocket images lock` on a machine that reaches the registries",
+            where="access.public",
+        )
+    yield Finding("info", f"Images go by tag, without a digest: {', '.join(loose)}.", "`sprocket images lock` pins them.")
+
+
+def _database(needs: Needs) -> Iterator[Finding]:
+    if needs.database.where == "deployment" and needs.database.starting_data.kind == "empty":
+        yield Finding(
+            "warning",
+            "The database begins empty: the deployment will run, and nobody can use it yet.",
+            "The applications' migrations do not build an empty database; give a schema file or a backup.",
+        )
+    yield Finding(
+        "info",
+        "A new player can sign in only when a row for them is in mledb.player, and becomes a member of organization 2.",
+        "The applications of this generation are tied to the reference league so far.",
+    )

@@ -1,0 +1,323 @@
+"""One component's manifest: checked against `_example/component.yaml`, which is the schema, and turned into frozen values. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+
+from sprocket_v2.errors import CatalogError
+
+_NAME = re.compile(r"\A[a-z0-9][a-z0-9_.-]{0,40}\Z")
+Path_ = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One line of `wanted_when`: a need's dotted name and the value that wants the component."""
+
+    need: str
+    value: bool | int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A question of the component's own."""
+
+    name: str
+    type: str
+    title: str
+    help: str
+    default: bool | int | str
+    minimum: int | None
+    maximum: int | None
+    unit: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretManifest:
+    """A secret the component brings; `kind` is generated, supplied or placeholder."""
+
+    name: str
+    title: str
+    why: str
+    kind: str
+    length: int
+    pattern: str
+    where_to_get: str
+    placeholder: str
+    supplied_when: tuple[Wanted, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How Docker asks whether it works; `none` holds the reason where it cannot be asked. Durations in seconds."""
+
+    test: tuple[str, ...]
+    interval_s: int
+    timeout_s: int
+    retries: int
+    start_period_s: int
+    none: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceManifest:
+    """One Swarm service of the component. Durations in seconds."""
+
+    key: str
+    stage: str
+    networks: tuple[str, ...]
+    aliases: tuple[str, ...]
+    memory: str
+    replicas: int
+    deadline_s: int
+    stop_grace_s: int
+    secrets: Mapping[str, str]
+    configs: Mapping[str, str]
+    volumes: Mapping[str, str]
+    tmpfs: tuple[str, ...]
+    publishes_entry_ports: bool
+    health: Health
+    order: str
+    gap_s: int
+    wanted_when: tuple[Wanted, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All a component's folder says about it."""
+
+    name: str
+    title: str
+    summary: str
+    layer: str
+    role: str
+    interruption: str
+    noticed_by: str
+    profiles: tuple[str, ...]
+    image_name: str
+    image_tag: str
+    image_stand_in: str
+    subdomain: str | None
+    port: int
+    wanted_when: tuple[Wanted, ...]
+    requires: tuple[str, ...]
+    inputs: tuple[Input, ...]
+    secrets: tuple[SecretManifest, ...]
+    services: tuple[ServiceManifest, ...]
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What the schema says about one path."""
+
+    kind: type | None
+    required: bool
+    any_name: bool
+    choices: tuple[str, ...]
+
+
+@lru_cache(maxsize=4)
+def schema(example: Path) -> Mapping[Path_, _Rule]:
+    """The rules the commented example states, by path; `*` stands for any name or any item."""
+    text = example.read_text()
+    rules: dict[Path_, _Rule] = {}
+    for path, rule in _rules(_node(text, str(example)), (), text.splitlines(), False):
+        rules.setdefault(path, rule)  # the first example of a kind carries the comments
+    return rules
+
+
+def read_manifest(folder: Path, rules: Mapping[Path_, _Rule], shown_path: str) -> Manifest:
+    """A component's manifest.
+
+    Args:
+        folder: the component's folder; its name is the component's name.
+        rules: from `schema`.
+        shown_path: the folder as errors and rendered files call it.
+    Raises:
+        CatalogError: the first thing wrong, with file and line.
+    """
+    where = f"{shown_path}/component.yaml"
+    file = folder / "component.yaml"
+    if not file.is_file():
+        raise CatalogError("no component.yaml", hint="copy it from templates/components/_example", where=shown_path)
+    node = _node(file.read_text(), where)
+    _check(node, (), rules, where)
+    data = YAML(typ="safe", pure=True).load(file.read_text())
+    return _manifest(folder.name, data, shown_path)
+
+
+def _node(text: str, where: str) -> Node:
+    try:
+        node = YAML(typ="safe", pure=True).compose(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise CatalogError(f"not YAML: {error.problem}", hint="check this line", where=f"{where}:{line}") from None
+    if not isinstance(node, MappingNode):
+        raise CatalogError("not a mapping of keys", hint="see templates/components/_example/component.yaml", where=where)
+    return node
+
+
+def _rules(node: Node, path: Path_, lines: list[str], any_name: bool) -> Iterator[tuple[Path_, _Rule]]:
+    if isinstance(node, SequenceNode):
+        for item in node.value:
+            yield (*path, "*"), _Rule(_kind(item, ""), False, False, ())
+            yield from _rules(item, (*path, "*"), lines, False)
+    if not isinstance(node, MappingNode):
+        return
+    for key, value in node.value:
+        comment = lines[key.start_mark.line].partition(" # ")[2]
+        own = (*path, "*" if any_name else key.value)
+        is_open = "any name" in comment
+        choices = re.search(r"one of: ([^;]+?)\s*(?:;|$|\. )", comment)
+        names = tuple(choice.strip() for choice in choices.group(1).split(",")) if choices else ()
+        yield own, _Rule(_kind(value, comment), "required" in comment, is_open, names)
+        yield from _rules(value, own, lines, is_open)
+
+
+def _kind(node: Node, comment: str) -> type | None:
+    if "any type" in comment:
+        return None
+    if isinstance(node, MappingNode):
+        return dict
+    if isinstance(node, SequenceNode):
+        return list
+    return {"int": int, "bool": bool, "float": float}.get(node.tag.rsplit(":", 1)[-1], str)
+
+
+_WORDS = {dict: "a mapping", list: "a list", int: "a whole number", bool: "true or false", float: "a number", str: "text"}
+
+
+def _check(node: Node, path: Path_, rules: Mapping[Path_, _Rule], where: str) -> None:
+    line = f"{where}:{node.start_mark.line + 1}"
+    if isinstance(node, SequenceNode):
+        for item in node.value:
+            _check_value(item, (*path, "*"), rules, where)
+    if not isinstance(node, MappingNode):
+        return
+    is_open = path in rules and rules[path].any_name
+    known = {rule_path[-1] for rule_path in rules if rule_path[:-1] == path}
+    given = [key.value for key, _ in node.value]
+    free = is_open or path[-1:] == ("*",) and path[:-1] and path[-2].endswith("_when")
+    for key, value in node.value:
+        at = f"{where}:{key.start_mark.line + 1}"
+        if given.count(key.value) > 1:
+            raise CatalogError(f"key {key.value!r} twice", hint="keep one", where=at)
+        if not free and key.value not in known:
+            raise CatalogError(f"unknown key {key.value!r}", hint=f"one of {', '.join(sorted(known))}", where=at)
+        if is_open and not _NAME.match(key.value):
+            raise CatalogError(f"name {key.value!r}", hint="a-z, 0-9, _, - and . only, at most 41 characters", where=at)
+        if not free or is_open:
+            _check_value(value, (*path, "*" if is_open else key.value), rules, where)
+    missing = sorted(p[-1] for p, rule in rules.items() if p[:-1] == path and rule.required and p[-1] not in given and p[-1] != "*")
+    if missing:
+        raise CatalogError(f"{missing[0]} is missing", hint="templates/components/_example/component.yaml explains it", where=line)
+
+
+def _check_value(node: Node, path: Path_, rules: Mapping[Path_, _Rule], where: str) -> None:
+    rule = rules.get(path)
+    at = f"{where}:{node.start_mark.line + 1}"
+    if rule is not None:
+        kind = _kind(node, "")
+        if rule.kind is not None and kind is not rule.kind:
+            raise CatalogError(f"{path[-1]} is {_WORDS[kind or str]}, not {_WORDS[rule.kind]}", hint="see _example", where=at)
+        if rule.choices and node.value not in rule.choices:
+            raise CatalogError(f"{path[-1]} is {node.value!r}", hint=f"one of {', '.join(rule.choices)}", where=at)
+    _check(node, path, rules, where)
+
+
+def _manifest(name: str, data: dict[str, Any], path: str) -> Manifest:
+    image, route = data["image"], data.get("route") or {}
+    return Manifest(
+        name=name,
+        title=data["title"],
+        summary=data["summary"],
+        layer=data["layer"],
+        role=data.get("role", name),
+        interruption=data.get("interruption", ""),
+        noticed_by=data.get("noticed_by", "nobody"),
+        profiles=tuple(data["profiles"]),
+        image_name=image["name"],
+        image_tag=image["tag"],
+        image_stand_in=image.get("stand_in", ""),
+        subdomain=route.get("subdomain", "") if route else None,
+        port=route.get("port", 0),
+        wanted_when=_wanted(data["wanted_when"]),
+        requires=tuple(data.get("requires", ())),
+        inputs=tuple(_input(key, item) for key, item in (data.get("inputs") or {}).items()),
+        secrets=tuple(_secret(key, item) for key, item in (data.get("secrets") or {}).items()),
+        services=tuple(_service(key, item) for key, item in data["services"].items()),
+        path=path,
+    )
+
+
+def _wanted(lines: list[dict[str, Any]]) -> tuple[Wanted, ...]:
+    return tuple(Wanted(need, value) for line in lines for need, value in line.items())
+
+
+def _input(name: str, item: dict[str, Any]) -> Input:
+    return Input(
+        name=name,
+        type=item["type"],
+        title=item["title"],
+        help=item.get("help", ""),
+        default=item["default"],
+        minimum=item.get("minimum"),
+        maximum=item.get("maximum"),
+        unit=item.get("unit", ""),
+        pattern=item.get("pattern", ""),
+    )
+
+
+def _secret(name: str, item: dict[str, Any]) -> SecretManifest:
+    return SecretManifest(
+        name=name,
+        title=item["title"],
+        why=item["why"],
+        kind=item["kind"],
+        length=item.get("length", 40),
+        pattern=item.get("pattern", ""),
+        where_to_get=item.get("where_to_get", ""),
+        placeholder=item.get("placeholder", ""),
+        supplied_when=_wanted(item.get("supplied_when", [])),
+    )
+
+
+def _service(key: str, item: dict[str, Any]) -> ServiceManifest:
+    health = item["health"]
+    return ServiceManifest(
+        key=key,
+        stage=item["stage"],
+        networks=tuple(item["networks"]),
+        aliases=tuple(item.get("aliases", ())),
+        memory=item["memory"],
+        replicas=item.get("replicas", 1),
+        deadline_s=item["deadline_s"],
+        stop_grace_s=item.get("stop_grace_s", 10),
+        secrets=item.get("secrets") or {},
+        configs=item.get("configs") or {},
+        volumes=item.get("volumes") or {},
+        tmpfs=tuple(item.get("tmpfs", ())),
+        publishes_entry_ports=item.get("publishes_entry_ports", False),
+        health=Health(
+            test=tuple(health.get("test", ())),
+            interval_s=health.get("interval_s", 10),
+            timeout_s=health.get("timeout_s", 5),
+            retries=health.get("retries", 3),
+            start_period_s=health.get("start_period_s", 10),
+            none=health.get("none", ""),
+        ),
+        order=item["update"]["order"],
+        gap_s=item["update"].get("gap_s", 0),
+        wanted_when=_wanted(item.get("wanted_when", [])),
+    )

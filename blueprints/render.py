@@ -1,0 +1,240 @@
+"""Resolution -> Rendering: path -> text, with a digest. Reads templates, writes nothing. The only importer of jinja2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from blueprints import context, parse_back
+from blueprints.catalog import Catalog
+from blueprints.quoting import FILTERS, Filter, emitted, kind_of, refuse_bare, word
+from blueprints.rendering import LOCK, MANIFEST, SECRETS, STACK, Rendering, json_text
+from blueprints.resolve import Resolution, ResolvedComponent
+from blueprints.summary import blueprint_data, lock_data, secrets_data
+from sprocket_v2.errors import RenderError
+
+MAX_FILE = 1024 * 1024
+_HEADERS = {"data": "# {}\n", "plain": "# {}\n", "markdown": "<!-- {} -->\n", "html": ""}
+BUNDLE_FILES = ("RUNBOOK.md", "fill.sh", "deploy.sh")
+HOLDS = (("restore", "hold-restore.yml"), ("jobs", "hold-jobs.yml"), ("apps", "hold-apps.yml"))
+
+
+def render(resolution: Resolution, catalog: Catalog) -> Rendering:
+    """Render every file of a resolution.
+
+    Args:
+        resolution: components in start order; memory in MiB, durations in seconds.
+        catalog: of the release that made the resolution.
+    Returns:
+        Rendering: relative POSIX path -> text (UTF-8, ends in one newline), and its SHA-256 digest. Same input, same bytes.
+    Raises:
+        RenderError: a template asks for a value that was not resolved, prints one bare, or its output, parsed back, is not
+            what was resolved; `where` names the template and line.
+    """
+    return _Renderer(resolution, catalog.root, catalog.config_files).render()
+
+
+def render_component(resolution: Resolution, catalog: Catalog, name: str) -> dict[str, str]:
+    """One component's part of a rendering, for golden cases: its services as `stack.yml`, and its config files."""
+    renderer = _Renderer(resolution, catalog.root, catalog.config_files)
+    component = resolution.component(name)
+    if component is None:
+        raise RenderError(f"{name} is not in this deployment", where=name)
+    files = renderer.configs(component)
+    return {"stack.yml": renderer.fragment(component), **files}
+
+
+class _Renderer:
+    """One render pass; holds what the files share."""
+
+    def __init__(self, resolution: Resolution, root: Path, config_files: Mapping[str, tuple[str, ...]]) -> None:
+        self.resolution = resolution
+        self.root = root
+        self.config_files = config_files
+        self.templates: dict[str, str] = {}
+        emitted.take()  # what an earlier pass that failed may have left
+        self.shared = {
+            **context.facts(resolution),
+            "routers": context.routers(resolution),
+            "routed": context.routed(resolution),
+            "entry_ports": context.entry_ports(resolution),
+        }
+
+    def render(self) -> Rendering:
+        files: dict[str, str] = {}
+        fragments, configs, contexts = [], {}, []
+        for component in self.resolution.components:
+            own = self.configs(component)
+            files.update(own)
+            configs[component.name] = own
+            contexts.append(context.component_context(self.resolution, component, _by_file(component.name, own), self.shared))
+            fragments.append(self.fragment(component, contexts[-1]))
+        services = [service for item in contexts for service in item["services"].values()]
+        whole = {**self.shared, **self._objects(configs, services), "services": services}
+        files[STACK] = self.stack(fragments, whole)
+        for _, name in HOLDS:
+            files[name] = self.file(f"bundle/{name}.j2", name, "compose", whole)
+        files[SECRETS] = json_text(secrets_data(self.resolution))
+        for name in BUNDLE_FILES:
+            files[name] = self.file(f"bundle/{name}.j2", name, kind_of(name), {**whole, "secrets": self.secret_facts()})
+        files[LOCK] = json_text(lock_data(self.resolution))
+        files[MANIFEST] = json_text(blueprint_data(self.resolution, files, self.templates))
+        return Rendering(files)
+
+    def configs(self, component: ResolvedComponent) -> dict[str, str]:
+        """The component's config files by bundle path; those no service of this deployment mounts are left out."""
+        mounted = {file for service in component.services for file in service.configs}
+        files = {}
+        values = {**self.shared, "component": component.name, "inputs": dict(component.inputs)}
+        for template in self.config_files.get(component.name, ()):
+            file = template.removesuffix(".j2")
+            if file in mounted:
+                path = f"config/{component.name}/{file}"
+                files[path] = self.file(f"components/{component.name}/config/{template}", path, kind_of(file), values)
+        if "starting-data.sql" in mounted and self.resolution.starting_data:
+            files[f"config/{component.name}/starting-data.sql"] = self.resolution.starting_data.rstrip("\n") + "\n"
+        missing = mounted - set(_by_file(component.name, files))
+        if missing:
+            raise RenderError(f"no template for config {sorted(missing)[0]!r}", hint="add it under config/", where=component.manifest.path)
+        return files
+
+    def fragment(self, component: ResolvedComponent, values: Mapping[str, Any] | None = None) -> str:
+        """The component's services as text, ready to stand under `services:`."""
+        if values is None:
+            configs = _by_file(component.name, self.configs(component))
+            values = context.component_context(self.resolution, component, configs, self.shared)
+        template = f"components/{component.name}/stack.yml.j2"
+        text = _text(self.root, template, "compose", values)
+        return f"  # templates/{template}\n{text}"
+
+    def stack(self, fragments: list[str], values: Mapping[str, Any]) -> str:
+        """stack.yml, parsed back and compared with what was resolved."""
+        text = _text(self.root, "bundle/stack.yml.j2", "compose", values)
+        head, _, tail = text.partition("  # services stand here\n")
+        whole = f"# templates/bundle/stack.yml.j2\n{head}{''.join(fragments)}{tail}"
+        self.templates[STACK] = "templates/bundle/stack.yml.j2"
+        parse_back.check_stack(whole, emitted.take(), values)
+        return whole
+
+    def file(self, template: str, path: str, kind: str, values: Mapping[str, Any]) -> str:
+        """One file of its own template, checked by its kind."""
+        kept = emitted.take()
+        text = _text(self.root, template, kind, values)
+        written = emitted.take()
+        emitted.values = kept
+        shown = f"templates/{template}"
+        if kind == "shell":
+            whole = f"#!/bin/sh\n# {shown}\n{text}"
+        elif path.endswith(".json"):
+            whole = text
+        else:
+            whole = _HEADERS["data" if kind == "compose" else kind].format(shown) + text
+        self.templates[path] = shown
+        if kind in ("data", "compose"):
+            parse_back.check_data(whole, written, path, shown)
+        return whole
+
+    def _objects(self, configs: Mapping[str, dict[str, str]], services: list[dict[str, Any]]) -> dict[str, Any]:
+        """Networks, volumes, configs and secrets that the services use."""
+        slug = self.resolution.needs.slug
+        networks = sorted({network["key"] for service in services for network in service["networks"]})
+        return {
+            "networks": [
+                {"key": key, "name": context.docker_name(slug, key), "internal": key == "data",
+                 "labels": context.labels(slug, "networks", f"network/{key}")} for key in networks
+            ],
+            "volumes": [
+                {"key": v["source"], "name": context.docker_name(slug, *v["source"].split("_", 1)),
+                 "labels": context.labels(slug, v["source"].split("_", 1)[0], f"volume/{v['source']}")}
+                for service in services for v in service["volumes"]
+            ],
+            "configs": [
+                {"key": context.config_key(component, file), "name": context.config_name(slug, component, file, text),
+                 "file": f"./config/{component}/{file}",
+                 "labels": context.labels(slug, component, f"config/{context.config_key(component, file)}")}
+                for component, own in configs.items() for file, text in _by_file(component, own).items()
+            ],
+            "secrets": [
+                {"key": name, "name": context.secret_name(slug, secret), "file": f"./secrets/{name}",
+                 "labels": context.labels(slug, secret.component, f"secret/{name}")}
+                for name, secret in self.resolution.secrets.items()
+            ],
+        }  # fmt: skip
+
+    def secret_facts(self) -> list[dict[str, Any]]:
+        """What the runbook and fill.sh say about each secret."""
+        return [
+            {"name": name, "title": s.manifest.title, "why": s.manifest.why, "kind": s.kind, "length": s.manifest.length,
+             "where_to_get": s.manifest.where_to_get, "placeholder": s.manifest.placeholder,
+             "swarm_name": context.secret_name(self.resolution.needs.slug, s), "consumers": list(s.consumers)}
+            for name, s in self.resolution.secrets.items()
+        ]  # fmt: skip
+
+
+def _by_file(component: str, files: Mapping[str, str]) -> dict[str, str]:
+    prefix = f"config/{component}/"
+    return {path.removeprefix(prefix): text for path, text in files.items()}
+
+
+def _text(root: Path, template: str, kind: str, values: Mapping[str, Any]) -> str:
+    try:
+        text = _environment(root, kind).get_template(template).render(values)
+    except jinja2.UndefinedError as error:
+        raise RenderError(f"not resolved: {error.message}", hint="resolve it, or correct the template", where=_line(template)) from None
+    except jinja2.TemplateSyntaxError as error:
+        name = (error.filename or f"/templates/{template}").rpartition("/templates/")[2]
+        where = f"templates/{name}:{error.lineno}"
+        raise RenderError(f"template: {error.message}", hint="correct the template", where=where) from None
+    except (jinja2.TemplateError, TypeError, ValueError) as error:
+        raise RenderError(f"template: {error}", hint="correct the template", where=_line(template)) from None
+    except RenderError as error:
+        error.where = error.where or _line(template)
+        raise
+    if len(text) > MAX_FILE:
+        raise RenderError(f"{len(text) // 1024} KiB of output", hint=f"the most is {MAX_FILE // 1024} KiB", where=f"templates/{template}")
+    return text if text.endswith("\n") else text + "\n"
+
+
+def _line(template: str) -> str:
+    """`templates/<file>:<line>` of the innermost template frame of the error in hand."""
+    import sys
+
+    where = f"templates/{template}"
+    frame = sys.exc_info()[2]
+    while frame is not None:
+        name = frame.tb_frame.f_code.co_filename
+        if "/templates/" in name and name.endswith(".j2"):
+            where = f"templates/{name.rpartition('/templates/')[2]}:{frame.tb_lineno}"
+        frame = frame.tb_next
+    return where
+
+
+@lru_cache(maxsize=32)
+def _environment(root: Path, kind: str) -> jinja2.Environment:
+    """The environment of a file kind; templates are compiled once per process.
+
+    Sandboxed, every filter of the library removed: some of them (safe, join, tojson) would pass a bare value as quoted.
+    """
+    environment = ImmutableSandboxedEnvironment(
+        loader=jinja2.FileSystemLoader(root),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        finalize=refuse_bare,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+        cache_size=-1,
+    )
+    filters: dict[str, Filter] = {**FILTERS[kind], "word": word}
+    environment.filters.clear()
+    environment.filters.update(filters)
+    environment.globals.clear()
+    return environment
+
+

@@ -1,0 +1,127 @@
+"""The value a rendering is: files, their digests, and what they say about themselves. Reads and writes bundle folders."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sprocket_v2.errors import RenderError
+
+MANIFEST = "blueprint.json"
+LOCK = "blueprint.lock.json"
+SECRETS = "secrets.json"
+STACK = "stack.yml"
+EXECUTABLE = frozenset({"fill.sh", "deploy.sh"})
+_MAX_BUNDLE = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """One rendering: relative POSIX path -> text (UTF-8, ends in one newline). Same input, same bytes."""
+
+    files: Mapping[str, str]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of blueprint.json, which names the digest of every other file: `sha256:<hex>`."""
+        return digest_of(self.files[MANIFEST])
+
+    @cached_property
+    def blueprint(self) -> Any:  # noqa: ANN401 - JSON
+        """blueprint.json as data."""
+        return json.loads(self.files[MANIFEST])
+
+    @cached_property
+    def lock(self) -> Any:  # noqa: ANN401 - JSON
+        """blueprint.lock.json as data."""
+        return json.loads(self.files[LOCK])
+
+    @cached_property
+    def secrets(self) -> dict[str, Any]:
+        """The secret references by name."""
+        secrets: dict[str, Any] = json.loads(self.files[SECRETS])["secrets"]
+        return secrets
+
+
+def digest_of(text: str) -> str:
+    """`sha256:<hex>` of a text's UTF-8 bytes."""
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def json_text(data: object) -> str:
+    """JSON as our files hold it: two spaces, keys in the order given, one newline at the end."""
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_bundle(rendering: Rendering, folder: Path) -> None:
+    """Write all files into a folder, whole or not at all: an earlier bundle there is replaced, its `secrets/` is kept.
+
+    Raises:
+        RenderError: the folder holds something that is no bundle.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise RenderError(f"{folder} is not empty and no bundle", hint="name a new folder, or empty this one", where=str(folder))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for path, text in rendering.files.items():
+            target = fresh / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+            target.chmod(0o755 if path in EXECUTABLE else 0o644)
+        fresh.chmod(0o755)
+        _swap(fresh, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _swap(fresh: Path, folder: Path) -> None:
+    if not folder.exists():
+        os.replace(fresh, folder)
+        return
+    if (folder / "secrets").is_dir():
+        os.replace(folder / "secrets", fresh / "secrets")
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+    os.replace(folder, old / "bundle")
+    os.replace(fresh, folder)
+    shutil.rmtree(old)
+
+
+def read_bundle(folder: Path) -> Rendering:
+    """A rendering from a bundle folder, checked against its own digests; `secrets/` is left alone.
+
+    Raises:
+        RenderError: not a bundle, or a file that is not what blueprint.json says.
+    """
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        raise RenderError("no blueprint.json", hint="`sprocket render NEEDS --out DIR` makes a bundle", where=str(folder))
+    try:
+        listed = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+        expected = {str(item["path"]): str(item["sha256"]) for item in listed}
+    except (ValueError, KeyError, TypeError):
+        raise RenderError("blueprint.json is not a blueprint's", hint="render it again", where=str(manifest)) from None
+    files = {}
+    for path, sha256 in expected.items():
+        files[path] = _read_checked(folder, path, sha256)
+    return Rendering({**files, MANIFEST: manifest.read_text(encoding="utf-8")})
+
+
+def _read_checked(folder: Path, path: str, sha256: str) -> str:
+    file = folder / path
+    if ".." in Path(path).parts or Path(path).is_absolute():
+        raise RenderError(f"{path} leaves the bundle", hint="render it again", where=str(folder))
+    if not file.is_file() or file.stat().st_size > _MAX_BUNDLE:
+        raise RenderError(f"{path} is missing or too large", hint="render it again", where=str(folder))
+    text = file.read_text(encoding="utf-8")
+    if hashlib.sha256(text.encode()).hexdigest() != sha256:
+        raise RenderError(f"{path} was changed by hand", hint="change the needs or the templates, then render again", where=str(file))
+    return text

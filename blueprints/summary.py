@@ -1,0 +1,98 @@
+"""The data files of a bundle: blueprint.json, blueprint.lock.json, secrets.json. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from blueprints import context
+from blueprints.names import docker_name
+from blueprints.resolve import Resolution
+
+
+def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: Mapping[str, str]) -> dict[str, Any]:
+    """What the bundle says about itself; its bytes' SHA-256 is the rendering's digest."""
+    needs = resolution.needs
+    return {
+        "schema": 1,
+        "organization": {"slug": needs.slug, "name": needs.name},
+        "profile": needs.profile,
+        "contract": resolution.contract,
+        "template_release": resolution.release,
+        "needs_digest": resolution.needs_digest,
+        "images": needs.applications,
+        "components": [
+            {
+                "name": component.name,
+                "title": component.manifest.title,
+                "role": component.manifest.role,
+                "layer": component.manifest.layer,
+                "reasons": list(component.reasons),
+                "services": [docker_name(needs.slug, *s.key.split("_", 1)) for s in component.services],
+                "memory_mib": component.memory_mib,
+                "inputs": dict(component.inputs),
+                "interruption": component.manifest.interruption,
+                "noticed_by": component.manifest.noticed_by,
+                "gap_s": max(s.gap_s for s in component.services),
+            }
+            for component in resolution.components
+        ],
+        "access": {
+            "canonical": context.way_facts(resolution.ways[0]),
+            "ways": [context.way_facts(way) for way in resolution.ways],
+            "cors_origins": list(dict.fromkeys(way.web_origin for way in resolution.ways)),
+        },
+        "verify": {
+            "bot": needs.discord.bot,
+            "database": context.database_facts(resolution),
+            "starting_data": needs.database.starting_data.kind,
+        },
+        "findings": [asdict(finding) for finding in resolution.findings],
+        "files": [
+            {"path": path, "sha256": hashlib.sha256(text.encode()).hexdigest(), "template": templates.get(path, "")}
+            for path, text in sorted(files.items())
+        ],
+    }
+
+
+def lock_data(resolution: Resolution) -> dict[str, Any]:
+    """Images by component, secret versions by name."""
+    return {
+        "images": {
+            component.name: {
+                "name": component.image.name,
+                "tag": component.image.tag,
+                "digest": component.image.digest,
+                "local_id": component.image.local_id,
+                "reference": component.image.reference,
+            }
+            for component in resolution.components
+        },
+        "secrets": {name: secret.version for name, secret in resolution.secrets.items()},
+    }
+
+
+def secrets_data(resolution: Resolution) -> dict[str, Any]:
+    """References and consumers of every secret; never a value (a placeholder's fixed text is none)."""
+    slug = resolution.needs.slug
+    return {
+        "secrets": {
+            name: {
+                "title": secret.manifest.title,
+                "why": secret.manifest.why,
+                "kind": secret.kind,
+                "length": secret.manifest.length,
+                "pattern": secret.manifest.pattern,
+                "where_to_get": secret.manifest.where_to_get,
+                "placeholder": secret.manifest.placeholder,
+                "reference": f"{slug}/{name}",
+                "swarm_name": context.secret_name(slug, secret),
+                "version": secret.version,
+                "file": f"secrets/{name}",
+                "consumers": [docker_name(slug, *key.split("_", 1)) for key in secret.consumers],
+            }
+            for name, secret in resolution.secrets.items()
+        }
+    }

@@ -1,0 +1,125 @@
+"""The grammars every name and address has to obey, anchored at both ends. One home, so that form, file, API and import agree."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+SLUG = re.compile(r"\A[a-z][a-z0-9-]{1,18}[a-z0-9]\Z")
+_LABEL = re.compile(r"\A[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
+_EMAIL = re.compile(r"\A[A-Za-z0-9._%+-]{1,64}@[a-z0-9.-]{3,190}\Z")
+_IDENTIFIER = re.compile(r"\A[a-z_][a-z0-9_]{0,62}\Z")
+_FILE_NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+_COMMAND_PREFIX = re.compile(r"\A[a-z0-9!?.$%&+-]{1,8}\Z")
+_PROFILE_NAME = re.compile(r"\A[a-z0-9][a-z0-9-]{0,30}\Z")
+_SHA256 = re.compile(r"\A[0-9a-f]{64}\Z")
+
+
+def slug(value: str) -> str:
+    """3 to 20 characters: a lower-case letter, then letters, digits or hyphens, not ending in a hyphen."""
+    if not SLUG.match(value):
+        raise ValueError(
+            f"{shown(value)} is not a slug: 3 to 20 of a-z, 0-9 and -, starting with a letter, not ending with a hyphen"
+        )
+    return value
+
+
+def host_name(value: str) -> str:
+    """A DNS name by the label rules of RFC 1123, lower case, at most 253 characters, no trailing dot."""
+    labels = value.split(".")
+    if len(value) > 253 or not all(_LABEL.match(label) for label in labels) or labels[-1].isdigit():
+        raise ValueError(
+            f"{shown(value)} is not a host name: labels of a-z, 0-9 and -, joined by dots, such as league.example.org"
+        )
+    return value
+
+
+def host_or_address(value: str) -> str:
+    """A host name, or an IPv4 address."""
+    if is_address(value):
+        return value
+    return host_name(value)
+
+
+def is_address(value: str) -> bool:
+    """Whether this is an IPv4 address in dotted form."""
+    try:
+        ipaddress.IPv4Address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def email(value: str) -> str:
+    """A plain mailbox such as Let's Encrypt takes for expiry notices."""
+    if not _EMAIL.match(value):
+        raise ValueError(f"{shown(value)} is not an e-mail address")
+    host_name(value.rsplit("@", 1)[1])
+    return value
+
+
+def identifier(value: str) -> str:
+    """An unquoted PostgreSQL identifier: a database or a role."""
+    if not _IDENTIFIER.match(value):
+        raise ValueError(f"{shown(value)} is not a plain database name: a-z, 0-9 and _, starting with a letter, at most 63")
+    return value
+
+
+def command_prefix(value: str) -> str:
+    """What a bot command begins with, such as `s.` or `!`."""
+    if not _COMMAND_PREFIX.match(value):
+        raise ValueError(f"{shown(value)} is not a command prefix: 1 to 8 of a-z, 0-9 and !?.$%&+-")
+    return value
+
+
+def profile_name(value: str) -> str:
+    """The name of a file in templates/profiles, without its ending."""
+    if not _PROFILE_NAME.match(value):
+        raise ValueError(f"{shown(value)} is not a profile's name: a-z, 0-9 and -, such as v2")
+    return value
+
+
+def file_name(value: str) -> str:
+    """A file's own name, without folders."""
+    if not _FILE_NAME.match(value):
+        raise ValueError(f"{shown(value)} is not a plain file name: letters, digits, dot, hyphen and underscore, no folders")
+    return value
+
+
+def sha256(value: str) -> str:
+    """64 lower-case hexadecimal digits."""
+    if not _SHA256.match(value):
+        raise ValueError(f"{shown(value)} is not a SHA-256 digest: 64 hexadecimal digits")
+    return value
+
+
+def one_line(value: str) -> str:
+    """Printable text on one line, without spaces around it."""
+    if not value.isprintable():
+        raise ValueError(f"{shown(value)} holds a line break or another control character: write it on one line")
+    if value != value.strip():
+        raise ValueError(f"{shown(value)} begins or ends with a space: remove it")
+    return value
+
+
+def shown(value: str) -> str:
+    """A value as an error may quote it: escaped, at most 60 characters."""
+    text = value if len(value) <= 60 else value[:57] + "..."
+    return '"' + text.encode("unicode_escape").decode("ascii") + '"'
+
+
+Slug = Annotated[str, AfterValidator(slug)]
+HostName = Annotated[str, AfterValidator(host_name)]
+HostOrAddress = Annotated[str, AfterValidator(host_or_address)]
+Email = Annotated[str, AfterValidator(email)]
+Identifier = Annotated[str, AfterValidator(identifier)]
+CommandPrefix = Annotated[str, AfterValidator(command_prefix)]
+ProfileName = Annotated[str, AfterValidator(profile_name)]
+FileName = Annotated[str, AfterValidator(file_name)]
+Sha256 = Annotated[str, AfterValidator(sha256)]
+Name = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(one_line)]
+Line = Annotated[str, Field(max_length=120), AfterValidator(one_line)]
+Port = Annotated[int, Field(ge=1, le=65535, strict=True)]

@@ -1,0 +1,251 @@
+"""What an organization needs, as typed answers: the one truth for form, file, API and import.
+
+Pure: no database, no Docker, no rule about components. A component's own questions are `options`, which only its manifest
+understands.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from orgs.grammar import (
+    CommandPrefix,
+    Email,
+    FileName,
+    HostName,
+    HostOrAddress,
+    Identifier,
+    Line,
+    Name,
+    Port,
+    ProfileName,
+    Sha256,
+    Slug,
+)
+
+Scalar = Annotated[bool, Field(strict=True)] | Annotated[int, Field(strict=True)] | Annotated[str, Field(max_length=200)]
+Way = Literal["localhost", "lan", "vpn", "public"]
+WAYS: tuple[Way, ...] = ("localhost", "lan", "vpn", "public")
+
+
+class _Part(BaseModel):
+    """Every part of the needs: immutable, and a key nobody knows is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_max_length=500)
+
+
+class Person(_Part):
+    """Somebody one can reach."""
+
+    name: Name = Field(title="Name", description="Who it is.")
+    contact: Line = Field(title="Contact", description="How to reach them: a Discord name, an e-mail address, a phone number.")
+
+
+def _yes_no(title: str, sentence: str) -> bool:
+    answer: bool = Field(default=False, strict=True, title=title, description=sentence)
+    return answer
+
+
+class Features(_Part):
+    """What the league does: yes or no, one sentence each."""
+
+    scrims: bool = _yes_no("Scrims", "Players queue for practice matches and are matched by rank.")
+    submissions: bool = _yes_no("Submissions and replays", "Teams upload replays, both sides ratify, the results count.")
+    report_cards: bool = _yes_no("Report cards", "A picture of each finished match is made and posted.")
+    notifications: bool = _yes_no("Notifications", "Players hear about scrims and matches by Discord message.")
+    skill_ratings: bool = _yes_no("Skill ratings", "Ratings and salaries follow from match results.")
+    match_statistics: bool = _yes_no("Match statistics over time", "Figures of every match are kept, to look back over seasons.")
+    dashboards: bool = _yes_no("Dashboards", "Staff look at the league's figures as charts.")
+    status_page: bool = _yes_no("Status page", "Players can see for themselves whether the platform is up.")
+    message_queue: bool = _yes_no("Message queue", "Your own tools exchange messages with each other through a RabbitMQ broker.")
+
+
+class Discord(_Part):
+    """The organization's Discord application."""
+
+    bot: bool = Field(
+        default=True, strict=True, title="Discord bot", description="Commands, roles and nicknames in your Discord server."
+    )
+    prefix: CommandPrefix = Field(
+        default="s.", title="Command prefix", description="What a command begins with, 1 to 8 characters."
+    )
+
+
+class StartingData(_Part):
+    """What the database begins with."""
+
+    kind: Literal["empty", "schema-file", "backup"] = Field(
+        default="empty",
+        title="Starting data",
+        description="Nothing, a file that makes the tables, or a backup (plain SQL) to restore.",
+    )
+    file: FileName | None = Field(default=None, title="File", description="Name of the SQL file, beside the needs file.")
+    sha256: Sha256 | None = Field(default=None, title="SHA-256 of the file", description="Filled in when the file is read.")
+
+    @model_validator(mode="after")
+    def _file_fits_kind(self) -> StartingData:
+        if self.kind == "empty" and self.file:
+            raise ValueError(f'kind is "empty", yet a file is named ({self.file}): choose schema-file or backup, or remove file')
+        if self.kind != "empty" and not self.file:
+            raise ValueError(f'kind is "{self.kind}", yet no file is named: add file, or choose empty')
+        return self
+
+
+class ManagedDatabase(_Part):
+    """An existing PostgreSQL server outside the deployment."""
+
+    host: HostName = Field(title="Host", description="Its DNS name. The applications speak TLS to it.")
+    port: Port = Field(default=5432, title="Port", description="Usually 5432 or 25060.")
+    name: Identifier = Field(title="Database", description="A database for this organization alone.")
+    user: Identifier = Field(title="User", description="The role that owns the database.")
+
+    @model_validator(mode="after")
+    def _not_an_alias(self) -> ManagedDatabase:
+        if self.host in ("postgres", "localhost"):
+            raise ValueError(f'host "{self.host}" means the deployment\'s own database: name the managed server, or remove managed')
+        return self
+
+
+class Database(_Part):
+    """Where the league's records live."""
+
+    where: Literal["deployment", "managed"] = Field(
+        default="deployment", title="Database", description="In the deployment, or an existing managed PostgreSQL."
+    )
+    managed: ManagedDatabase | None = Field(default=None, title="Managed PostgreSQL")
+    starting_data: StartingData = Field(default=StartingData(), title="Starting data")
+
+    @model_validator(mode="after")
+    def _managed_fits_where(self) -> Database:
+        if self.where == "managed" and self.managed is None:
+            raise ValueError("where is managed, yet managed is missing: give host, name and user, or choose deployment")
+        if self.where == "deployment" and self.managed is not None:
+            raise ValueError("where is deployment, yet managed is given: remove it, or choose managed")
+        return self
+
+
+class Localhost(_Part):
+    """Reached from the machine itself, for trying out."""
+
+    host: HostName = Field(title="Host name", description="Ends in localhost; browsers resolve it to this machine.")
+    port: Port = Field(default=8080, title="Port", description="Web and API answer here.")
+
+    @model_validator(mode="after")
+    def _is_local(self) -> Localhost:
+        if self.host != "localhost" and not self.host.endswith(".localhost"):
+            raise ValueError(f'host "{self.host}" does not end in localhost: use lan, vpn or public for other names')
+        return self
+
+
+class Lan(_Part):
+    """Reached in the local network, by the machine's address or name."""
+
+    host: HostOrAddress = Field(title="Address or name", description="Of this machine in the local network.")
+    port: Port = Field(default=8080, title="Web port", description="The web answers here.")
+    api_port: Port = Field(default=8081, title="API port", description="The API answers here.")
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> Lan:
+        if self.port == self.api_port:
+            raise ValueError(f"port and api_port are both {self.port}: one host needs two different ports")
+        return self
+
+
+class Vpn(Lan):
+    """Reached over a VPN such as a tailnet, by name or address."""
+
+
+class Public(_Part):
+    """Reached from the internet on a domain, with certificates from Let's Encrypt."""
+
+    domain: HostName = Field(title="Domain", description="The web; the API is api.<domain>. Both need a DNS record.")
+    email: Email = Field(title="E-mail for Let's Encrypt", description="Where notices about certificates go.")
+
+    @model_validator(mode="after")
+    def _is_public(self) -> Public:
+        if "." not in self.domain or self.domain.endswith((".localhost", ".local", ".internal")):
+            raise ValueError(f'domain "{self.domain}" is not public: use a registered domain, or another way in')
+        return self
+
+
+class Access(_Part):
+    """How people reach the deployment: any of four ways; login works on the canonical one."""
+
+    canonical: Way = Field(default="localhost", title="Canonical way", description="Signing in works on exactly this one.")
+    localhost: Localhost | None = Field(default=None, title="From this machine")
+    lan: Lan | None = Field(default=None, title="In the local network")
+    vpn: Vpn | None = Field(default=None, title="Over a VPN")
+    public: Public | None = Field(default=None, title="From the internet")
+
+    @model_validator(mode="after")
+    def _canonical_is_there(self) -> Access:
+        if getattr(self, self.canonical) is None:
+            raise ValueError(f"canonical is {self.canonical}, yet {self.canonical} is missing: describe it, or choose another way")
+        return self
+
+    def ways(self) -> tuple[Way, ...]:
+        """The ways in use, the canonical one first."""
+        used = [way for way in WAYS if getattr(self, way) is not None]
+        return tuple(sorted(used, key=lambda way: way != self.canonical))
+
+
+class Needs(_Part):
+    """All answers of one organization."""
+
+    name: Name = Field(title="League name", description="As players know it.")
+    slug: Slug = Field(title="Short name", description="Becomes part of every Docker name and cannot be changed later.")
+    owner: Person = Field(title="Owner", description="Who answers for this deployment.")
+    deputy: Person | None = Field(default=None, title="Deputy", description="Who can take over. Have one.")
+    profile: ProfileName = Field(
+        default="v2", title="Application generation", description="Which set of applications to deploy."
+    )
+    applications: Literal["real", "stand-in"] = Field(
+        default="real",
+        title="Applications",
+        description="The real images, or this project's stand-ins under the same names, for trying out without a registry.",
+    )
+    games: Annotated[tuple[Slug, ...], Field(min_length=1, max_length=20)] = Field(
+        title="Games", description="What is played, such as rocket-league."
+    )
+    expected_members: Annotated[int, Field(ge=1, le=100_000, strict=True)] = Field(
+        default=100, title="Expected members", description="People with an account, roughly. It decides the sizes."
+    )
+    features: Features = Field(default=Features(), title="What the league does")
+    login: Annotated[tuple[Literal["discord", "google", "steam", "epic"], ...], Field(max_length=4)] = Field(
+        default=("discord",), title="Login providers", description="Discord is the one the applications use today."
+    )
+    discord: Discord = Field(default=Discord(), title="Discord")
+    database: Database = Field(default=Database(), title="Database")
+    host: Literal["this-machine"] = Field(
+        default="this-machine", title="Where it runs", description="The Docker Engine beside the control plane."
+    )
+    access: Access = Field(title="How it is reached")
+    options: dict[str, dict[str, Scalar]] = Field(
+        default_factory=dict, title="Options", description="Answers to a component's own questions: component, then input."
+    )
+
+    @model_validator(mode="after")
+    def _no_contradiction(self) -> Needs:
+        contradiction = _contradiction(self)
+        if contradiction:
+            raise ValueError(contradiction)
+        return self
+
+
+def _contradiction(needs: Needs) -> str:
+    """The first pair of answers that cannot both hold, in words; empty when there is none."""
+    if "discord" not in needs.login:
+        return "login: discord is missing, and the applications can sign nobody in without it: add discord"
+    if needs.features.notifications and not needs.discord.bot:
+        return "features.notifications is true, yet discord.bot is false: the bot sends them; turn one of the two round"
+    if needs.features.report_cards and not needs.features.notifications:
+        return "features.report_cards is true, yet features.notifications is false: cards are posted by it; turn one of the two round"
+    if needs.features.submissions and "rocket-league" not in needs.games:
+        return "features.submissions is true, yet games has no rocket-league: the replay parser knows no other game"
+    if needs.access.public and needs.applications == "stand-in":
+        return "access.public is given, yet applications is stand-in: stand-ins are for trying out; choose real, or another way in"
+    if len(set(needs.games)) != len(needs.games):
+        return "games names one game twice: remove the second"
+    return ""

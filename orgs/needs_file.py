@@ -1,0 +1,171 @@
+"""Reading and writing needs as YAML text. Pure; files from people are read with ruamel.yaml (YAML 1.2, line numbers)."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from orgs.grammar import shown
+from orgs.needs import Needs
+from sprocket_v2.errors import NeedsError
+
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 12
+_YES_NO = {"yes": "true", "no": "false", "on": "true", "off": "false"}
+
+
+def parse_needs(text: str, source: str = "needs.yaml") -> Needs:
+    """Needs from YAML text.
+
+    Args:
+        text: the whole file.
+        source: what errors call it, a path or a form's name.
+    Raises:
+        NeedsError: every problem found, each with `where` (source, line, key) and a hint.
+    """
+    size = len(text.encode())
+    if size > MAX_BYTES:
+        raise NeedsError(
+            f"{size // 1024} KiB of text, the most is {MAX_BYTES // 1024} KiB",
+            hint="needs are a page or two of answers; starting data belongs in a file of its own (database.starting_data)",
+            where=source,
+        )
+    root = _compose(text, source)
+    _refuse_deep(root, source, 1)
+    lines = dict(_lines(root, ()))
+    data = _plain(root, source)
+    return needs_from(data, source, lines)
+
+
+def needs_from(data: object, source: str, lines: Mapping[tuple[str, ...], int] | None = None) -> Needs:
+    """Needs from plain data (a form's or a request's), with the same errors as a file's."""
+    try:
+        return Needs.model_validate(data)
+    except ValidationError as error:
+        problems = tuple(_problem(item, source, lines or {}) for item in error.errors(include_url=False))
+        first = problems[0]
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise NeedsError(first.message + more, hint=first.hint, where=first.where, problems=problems) from None
+
+
+def needs_digest(needs: Needs) -> str:
+    """SHA-256 of the canonical JSON of the answers, as `sha256:<hex>`: equal answers, equal digest, however they were written."""
+    text = json.dumps(needs.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_needs(needs: Needs) -> str:
+    """YAML text with every answer that differs from its default; `parse_needs` of it gives equal needs."""
+    yaml = YAML()
+    yaml.default_flow_style = False
+    yaml.width = 110
+    stream = io.StringIO()
+    data = json.loads(needs.model_dump_json(exclude_none=True, exclude_defaults=True))
+    yaml.dump(data, stream)
+    return stream.getvalue()
+
+
+def _compose(text: str, source: str) -> Node:
+    try:
+        for event in YAML(typ="safe", pure=True).parse(text):
+            if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
+                raise NeedsError(
+                    "anchors and aliases (& and *) are not taken",
+                    hint="write the value out where it is needed",
+                    where=f"{source}:{event.start_mark.line + 1}",
+                )
+        root = YAML(typ="safe", pure=True).compose(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise NeedsError(
+            f"not YAML: {error.problem}", hint="check indentation, quotes and colons on this line", where=f"{source}:{line}"
+        ) from None
+    except (YAMLError, ValueError) as error:
+        raise NeedsError(f"not YAML: {str(error).splitlines()[0]}", hint="save it as UTF-8 text", where=source) from None
+    except RecursionError:
+        raise NeedsError("nested too deeply", hint=f"at most {MAX_DEPTH} levels", where=source) from None
+    if not isinstance(root, MappingNode):
+        raise NeedsError("no answers in it", hint="begin with `name: My League`; orgs/demo.yaml is an example", where=source)
+    return root
+
+
+def _refuse_deep(node: Node, source: str, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise NeedsError("nested too deeply", hint=f"at most {MAX_DEPTH} levels", where=f"{source}:{node.start_mark.line + 1}")
+    if isinstance(node, MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                raise NeedsError("a key is not a word", hint="keys are plain words", where=f"{source}:{key.start_mark.line + 1}")
+            if key.value in seen:
+                raise NeedsError(
+                    f"key {shown(key.value)} is given twice",
+                    hint="keep one of the two",
+                    where=f"{source}:{key.start_mark.line + 1}",
+                )
+            seen.add(key.value)
+            _refuse_deep(value, source, depth + 1)
+    elif isinstance(node, SequenceNode):
+        for item in node.value:
+            _refuse_deep(item, source, depth + 1)
+
+
+def _lines(node: Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
+    yield path, node.start_mark.line + 1
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            yield (*path, key.value), key.start_mark.line + 1
+            yield from ((p, line) for p, line in _lines(value, (*path, key.value)) if len(p) > len(path) + 1)
+    elif isinstance(node, SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _lines(item, (*path, str(index)))
+
+
+def _plain(node: Node, source: str) -> Any:  # noqa: ANN401 - plain YAML data
+    from ruamel.yaml.constructor import SafeConstructor  # its tables are only needed here
+
+    try:
+        return SafeConstructor(loader=YAML(typ="safe", pure=True)).construct_document(node)
+    except (YAMLError, ValueError) as error:
+        raise NeedsError(f"not YAML: {str(error).splitlines()[0]}", hint="write plain values", where=source) from None
+
+
+def _problem(item: Any, source: str, lines: Mapping[tuple[str, ...], int]) -> NeedsError:  # noqa: ANN401 - pydantic's dict
+    path = tuple(str(part) for part in item["loc"])
+    message, hint = _words(item)
+    while path and lines and path not in lines:
+        path = path[:-1]
+    key = ".".join(str(part) for part in item["loc"] if not str(part).startswith(("function-", "constrained-")))
+    line = f":{lines[path]}" if path in lines else ""
+    return NeedsError(f"{key}: {message}" if key else message, hint=hint, where=f"{source}{line}")
+
+
+def _words(item: Any) -> tuple[str, str]:  # noqa: ANN401 - pydantic's dict
+    """Message and hint for one of pydantic's errors, in an admin's words."""
+    kind, given = item["type"], item["input"]
+    value = shown(given if isinstance(given, str) else json.dumps(given, default=str))
+    if kind == "extra_forbidden":
+        return "unknown key", "check the spelling, or remove it; `sprocket needs questions` lists all keys"
+    if kind == "missing":
+        return "missing", "add it; orgs/demo.yaml shows how"
+    if kind.startswith("bool"):
+        meant = _YES_NO.get(str(given).lower())
+        return f"{value} is not true or false", f"write {meant}" if meant else "write true or false, without quotes"
+    if kind.startswith(("int", "less", "greater")):
+        return f"{value}: {item['msg']}".replace("Input should be", "it has to be"), "write a whole number within the limits"
+    if kind == "literal_error":
+        return f"{value} is not one of the choices", f"choose {item['ctx']['expected']}"
+    if kind == "value_error":
+        text = str(item["ctx"]["error"])
+        message, _, hint = text.rpartition(": ")
+        return (message, hint) if message else (text, "")
+    return f"{value}: {item['msg']}".replace("Input should be", "it has to be"), "correct it"

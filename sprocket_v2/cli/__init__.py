@@ -1,0 +1,1 @@
+"""The command `sprocket`: the same actions as the pages, in-process."""

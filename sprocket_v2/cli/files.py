@@ -1,0 +1,168 @@
+"""`render`, `explain`, `diff` on files: no database, no Docker."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from blueprints.catalog import TEMPLATES, Catalog, load_catalog
+from blueprints.diff import Comparison, compare
+from blueprints.diff_text import unified
+from blueprints.diff_words import component_line, markdown, summarise
+from blueprints.lock import read_lock
+from blueprints.render import render
+from blueprints.rendering import MANIFEST, Rendering, read_bundle, write_bundle
+from blueprints.resolve import Resolution, ResolvedComponent, questions_of, resolve
+from orgs.needs import Needs
+from orgs.needs_file import MAX_BYTES, parse_needs
+from sprocket_v2.cli.output import DONE, FAILED, out, style, table
+from sprocket_v2.errors import NeedsError, ResolveError
+
+NeedsFile = Annotated[Path, typer.Argument(help="A needs file, such as orgs/demo.yaml.", metavar="NEEDS")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command("render")(render_command)
+    app.command("explain")(explain_command)
+    app.command("diff")(diff_command)
+
+
+def read_needs(path: Path) -> Needs:
+    """Needs from a file.
+
+    Raises:
+        NeedsError: the file is not there, too large, not text, or its content is wrong.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise NeedsError(
+                f"{path.stat().st_size // 1024} KiB, the most is {MAX_BYTES // 1024} KiB",
+                hint="needs are a page or two of answers; starting data belongs in a file of its own",
+                where=str(path),
+            )
+        return parse_needs(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else (error.strerror or str(error))
+        raise NeedsError(f"cannot be read: {reason}", hint="name a needs file, such as orgs/demo.yaml", where=str(path)) from None
+
+
+def resolve_file(path: Path, catalog: Catalog) -> Resolution:
+    """The resolution of a needs file; files it names are read from beside it."""
+    needs = read_needs(path)
+    file = needs.database.starting_data.file
+    beside = path.parent / file if file else None
+    attachments = {file: beside.read_bytes()} if file and beside and beside.is_file() else {}
+    return resolve(needs, catalog, read_lock(TEMPLATES / "images.lock.yaml"), attachments)
+
+
+def render_command(needs: NeedsFile, to: Annotated[Path, typer.Option("--out", help="Folder for the bundle.", metavar="DIR")]) -> None:
+    """Render a needs file into a bundle folder."""
+    catalog = load_catalog()
+    resolution = resolve_file(needs, catalog)
+    rendering = render(resolution, catalog)
+    write_bundle(rendering, to)
+    lines = [f"{len(rendering.files)} files in {to}, {rendering.digest}"]
+    lines += [f"{style(f'{f.severity}:', 'yellow')} {f.message} {f.hint}" for f in resolution.findings]
+    data = {"out": str(to), "digest": rendering.digest, "files": sorted(rendering.files), "findings": [asdict(f) for f in resolution.findings]}
+    out.result(data, "\n".join(lines))
+
+
+def explain_command(
+    needs: NeedsFile, component: Annotated[str | None, typer.Argument(help="One component.", metavar="[COMPONENT]")] = None
+) -> None:
+    """Say which need caused each component, and where each input comes from."""
+    catalog = load_catalog()
+    resolution = resolve_file(needs, catalog)
+    if component is None:
+        rows = [(c.name, f"{c.memory_mib} MiB", "; ".join(c.reasons)) for c in resolution.components]
+        total = sum(c.memory_mib for c in resolution.components)
+        left = sorted(set(catalog.components) - {c.name for c in resolution.components})
+        words = f"{table(rows, ('component', 'memory', 'because'))}\n\n{total} MiB in all." + (f" Not asked for: {', '.join(left)}." if left else "")
+        out.result({"components": [_explained(resolution, c) for c in resolution.components], "memory_mib": total, "left_out": left}, words)
+        return
+    found = resolution.component(component)
+    if found is None:
+        raise ResolveError(_absent(component, catalog), hint="`sprocket explain NEEDS` lists what is in", where=str(needs))
+    data = _explained(resolution, found)
+    rows = [(i["name"], str(i["value"]) + (f" {i['unit']}" if i["unit"] else ""), i["from"], i["help"]) for i in data["inputs"]]
+    secrets = [(s["name"], s["kind"], s["why"]) for s in data["secrets"]]
+    parts = [f"{style(found.manifest.title, 'bold')}: {found.manifest.summary}", *(f"  because {reason}" for reason in found.reasons), ""]
+    parts += [table(rows, ("input", "value", "from", "what it is")), ""]
+    parts += [table(secrets, ("secret", "kind", "why"))] if secrets else []
+    out.result(data, "\n".join(parts))
+
+
+def _absent(component: str, catalog: Catalog) -> str:
+    manifest = catalog.components.get(component)
+    if manifest is None:
+        return f"no component is called {component!r}"
+    wanted = " or ".join(f"{w.need} = {str(w.value).lower()}" for w in manifest.wanted_when)
+    return f"{component} is not in this deployment; it would be with {wanted}"
+
+
+def _explained(resolution: Resolution, component: ResolvedComponent) -> dict[str, object]:
+    answers = resolution.needs.options.get(component.name, {})
+    return {
+        "name": component.name,
+        "title": component.manifest.title,
+        "summary": component.manifest.summary,
+        "reasons": list(component.reasons),
+        "memory_mib": component.memory_mib,
+        "image": component.image.reference,
+        "inputs": [
+            {"name": q.name, "value": component.inputs.get(q.name, q.default), "unit": q.unit, "help": q.help,
+             "from": f"options.{component.name}.{q.name}" if q.name in answers else f"default in {component.manifest.path}/component.yaml"}
+            for q in questions_of(component.manifest) if q.name in component.inputs
+        ],
+        "secrets": [
+            {"name": name, "kind": s.kind, "why": s.manifest.why}
+            for name, s in resolution.secrets.items() if any(key in {x.key for x in component.services} for key in s.consumers)
+        ],
+    }  # fmt: skip
+
+
+def diff_command(
+    old: Annotated[Path, typer.Argument(help="Needs file or bundle folder.", metavar="A")],
+    new: Annotated[Path, typer.Argument(help="Needs file or bundle folder.", metavar="B")],
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="A message that fits Discord.")] = False,
+    full: Annotated[bool, typer.Option("--files", help="Show the files' lines too.")] = False,
+) -> None:
+    """Compare two needs files or bundle folders. Exit code 0 when they are the same, 1 when they differ."""
+    catalog = load_catalog()
+    (old_needs, before), (new_needs, after) = _side(old, catalog), _side(new, catalog)
+    comparison = compare(before, after, old_needs, new_needs)
+    show_comparison(comparison, as_markdown, full)
+    raise typer.Exit(DONE if comparison.is_same else FAILED)
+
+
+def _side(path: Path, catalog: Catalog) -> tuple[Needs | None, Rendering]:
+    if path.is_dir() or path.name == MANIFEST:
+        return None, read_bundle(path if path.is_dir() else path.parent)
+    resolution = resolve_file(path, catalog)
+    return resolution.needs, render(resolution, catalog)
+
+
+def show_comparison(comparison: Comparison, as_markdown: bool, full: bool) -> None:
+    """Print a comparison: first screen in words, then components, then files."""
+    summary = summarise(comparison)
+    if as_markdown:
+        out.result({"markdown": markdown(comparison)}, markdown(comparison))
+        return
+    lines = [f"What changes:  {summary.what}", f"Who notices:   {summary.who}", f"For how long:  {summary.how_long}", f"Undo:          {summary.undo}"]
+    if comparison.needs:
+        lines += ["", style("Needs", "bold"), *(f"  {n.title}: {n.old or 'none'} → {n.new or 'none'}" for n in comparison.needs)]
+    if comparison.components:
+        lines += ["", style("Components", "bold"), *(f"  {component_line(c)}" for c in comparison.components)]
+    shown = [f for f in comparison.files if not f.derived]
+    derived = len(comparison.files) - len(shown)
+    if comparison.files:
+        lines += ["", style("Files", "bold"), *(f"  {f.path} ({f.change})" for f in shown), f"  and {derived} derived files"]
+    if full:
+        lines += ["", *(unified(f).rstrip("\n") for f in shown)]
+    data = {**asdict(comparison), "summary": asdict(summary), "disruption": comparison.disruption, "same": comparison.is_same}
+    data["files"] = [{"path": f.path, "change": f.change, "derived": f.derived, "diff": unified(f) if full else ""} for f in comparison.files]
+    out.result(data, "\n".join(lines))

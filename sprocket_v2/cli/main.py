@@ -1,0 +1,66 @@
+"""Entry of the command `sprocket`. Commands live in the modules beside it; Django is loaded only by those that need it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from sprocket_v2 import __version__
+from sprocket_v2.cli import files
+from sprocket_v2.cli.output import INTERRUPTED, exit_code, out
+from sprocket_v2.errors import SprocketError
+
+app = typer.Typer(
+    name="sprocket",
+    help="From a league's needs to its running deployment.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"sprocket {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    json: Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")] = False,
+) -> None:
+    """Options of every command; `--json` may also stand behind the command."""
+    out.json = out.json or json
+    out.quiet = out.quiet or quiet
+
+
+files.register(app)
+
+
+def main() -> None:
+    """Run one command; errors become messages and exit codes, never a traceback."""
+    arguments = sys.argv[1:]
+    if "--json" in arguments:  # taken anywhere, so that every command has it
+        arguments = [argument for argument in arguments if argument != "--json"]
+        out.json = True
+    try:
+        app(args=arguments, prog_name="sprocket", standalone_mode=True)
+    except SprocketError as error:
+        out.error(error)
+        raise SystemExit(exit_code(error)) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(0) from None
+
+
+if __name__ == "__main__":
+    main()
