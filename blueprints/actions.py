@@ -1,0 +1,154 @@
+"""What a person can do with blueprints: make one of the newest needs, look at it, compare two. The only writers of its rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+
+from blueprints.catalog import TEMPLATES, load_catalog
+from blueprints.diff import Comparison, compare
+from blueprints.lock import Lock, LockedImage, read_lock
+from blueprints.models import Blueprint, BlueprintFile
+from blueprints.render import render
+from blueprints.rendering import Rendering
+from blueprints.resolve import Resolution, resolve
+from orgs import access
+from orgs.actions import attachments_of, current_needs, needs_of, record
+from orgs.models import NeedsRevision, Organization
+from orgs.needs import Needs
+from sprocket_v2.errors import NeedsError, SprocketError
+
+# What the machine that deploys knows of images and secrets. Provisioning registers them at start, since it looks to the left and
+# this package does not look to the right.
+ImageIds = Callable[[list[str]], dict[str, str]]
+SecretVersions = Callable[[Organization], dict[str, int]]
+_image_ids: list[ImageIds] = []
+_secret_versions: list[SecretVersions] = []
+
+
+def know_the_machine(*, image_ids: ImageIds, secret_versions: SecretVersions) -> None:
+    """Register where local image ids and secret versions come from. Called once, by provisioning."""
+    _image_ids[:] = [image_ids]
+    _secret_versions[:] = [secret_versions]
+
+
+def resolve_needs(*, org: Organization, needs: Needs, lock: Lock | None = None) -> Resolution:
+    """A resolution of these needs with the organization's files and secret versions; asks nobody for image ids."""
+    return resolve(needs, load_catalog(), lock or _lock(org), attachments_of(org))
+
+
+def draw(*, org: Organization, needs: Needs) -> Rendering:
+    """A rendering of these needs as they would be deployed on this machine. Leaves no row."""
+    catalog = load_catalog()
+    lock = _lock(org)
+    attachments = attachments_of(org)
+    first = resolve(needs, catalog, lock, attachments)
+    return render(resolve(needs, catalog, _with_ids(lock, first), attachments), catalog)
+
+
+def draw_newest(*, org: Organization) -> Rendering:
+    """A rendering of the newest needs. Leaves no row."""
+    return draw(org=org, needs=needs_of(_newest_needs(org)))
+
+
+def make_blueprint(*, org: Organization, actor: Any, revision: NeedsRevision | None = None, via: str = "web") -> Blueprint:  # noqa: ANN401
+    """Render needs and keep the result. The same rendering makes no second blueprint.
+
+    Raises:
+        DeniedError, NeedsError, ResolveError, RenderError.
+    """
+    access.require(actor, org, "propose")
+    revision = revision or _newest_needs(org)
+    rendering = draw(org=org, needs=needs_of(revision))
+    with transaction.atomic():
+        last = newest_blueprint(org)
+        if last and last.digest == rendering.digest:
+            return last
+        number = (Blueprint.objects.for_org(org).aggregate(last=Max("number"))["last"] or 0) + 1
+        row = Blueprint.objects.create(
+            organization=org,
+            number=number,
+            needs_revision=revision,
+            digest=rendering.digest,
+            template_release=rendering.blueprint["template_release"],
+            author=actor,
+        )
+        BlueprintFile.objects.bulk_create(
+            BlueprintFile(blueprint=row, path=path, text=text, sha256=hashlib.sha256(text.encode()).hexdigest())
+            for path, text in rendering.files.items()
+        )
+        record(org=org, actor=actor, what="blueprint made", detail=f"blueprint {number}", via=via)
+    return row
+
+
+def current_blueprint(*, org: Organization, actor: Any, via: str = "cli") -> Blueprint:  # noqa: ANN401
+    """The blueprint of the newest needs, made if it is not there yet."""
+    return make_blueprint(org=org, actor=actor, via=via)
+
+
+def newest_blueprint(org: Organization) -> Blueprint | None:
+    """The blueprint made last."""
+    row: Blueprint | None = Blueprint.objects.for_org(org).order_by("-number").first()
+    return row
+
+
+def blueprint_of(org: Organization, number: int) -> Blueprint | None:
+    """A blueprint by its number."""
+    row: Blueprint | None = Blueprint.objects.for_org(org).filter(number=number).first()
+    return row
+
+
+def rendering_of_row(blueprint: Blueprint) -> Rendering:
+    """A stored blueprint's files."""
+    return Rendering({file.path: file.text for file in blueprint.files.all()})
+
+
+def newest_rendering(*, org: Organization) -> Rendering | None:
+    """The newest blueprint's files, for export."""
+    row = newest_blueprint(org)
+    return rendering_of_row(row) if row else None
+
+
+def compare_blueprints(old: Blueprint | None, new: Blueprint) -> Comparison:
+    """Compare two stored blueprints of one organization, with the needs behind them.
+
+    Raises:
+        SprocketError: they belong to different organizations.
+    """
+    if old is not None and old.organization_id != new.organization_id:
+        raise SprocketError("the two blueprints belong to different organizations", hint="compare needs files instead")
+    return compare(
+        rendering_of_row(old) if old else None,
+        rendering_of_row(new),
+        needs_of(old.needs_revision) if old else None,
+        needs_of(new.needs_revision),
+    )
+
+
+def _newest_needs(org: Organization) -> NeedsRevision:
+    revision = current_needs(org)
+    if revision is None:
+        raise NeedsError("no needs yet", hint=f"fill in the form, or `sprocket needs set {org.slug} FILE`", where=org.slug)
+    return revision
+
+
+def _lock(org: Organization) -> Lock:
+    lock = read_lock(TEMPLATES / "images.lock.yaml")
+    return replace(lock, secrets=_secret_versions[0](org)) if _secret_versions else lock
+
+
+def _with_ids(lock: Lock, resolution: Resolution) -> Lock:
+    """The lock with the ids of images that have no digest and are there locally."""
+    loose = {c.name: c.image for c in resolution.components if c.image.digest == "unresolved"}
+    if not loose or not _image_ids:
+        return lock
+    ids = _image_ids[0]([image.reference for image in loose.values()])
+    found: dict[str, LockedImage] = {
+        name: replace(image, local_id=ids[image.reference]) for name, image in loose.items() if image.reference in ids
+    }
+    return replace(lock, images={**lock.images, **found})

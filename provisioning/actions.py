@@ -1,0 +1,260 @@
+"""What a person can do with plans and runs: keyword-only, typed, one transaction each, the only writers besides the worker.
+
+Roles are asked of orgs.access. A run is a row first; the task that rings the worker is sent after the commit (rule 1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from blueprints.rendering import Rendering
+from orgs import access
+from provisioning import execution, planning, secret_store
+from provisioning.docker_door import docker_reader
+from provisioning.engine_events import Event
+from provisioning.materials import Basis, material, rendering_of
+from provisioning.models import Approval, Plan, Run, StackState, next_number
+from provisioning.operations import run_operation
+from provisioning.states import FINISHED, PlanState, RunKind, RunState
+from provisioning.verdict import Verdict
+from provisioning.verify import verify
+from sprocket_v2.errors import ApplyError, PreviewError, SprocketError, StaleError
+
+_log = logging.getLogger(__name__)
+OnEvent = Callable[[Event], None]
+NEEDS_PERMISSION = {
+    RunKind.PREVIEW: "propose",
+    RunKind.APPLY: "apply",
+    RunKind.REFRESH: "apply",
+    RunKind.DESTROY: "destroy",
+    RunKind.VERIFY: "read",
+}
+
+
+class KeyReusedError(ApplyError):
+    """An idempotency key came again with another request (rule 8); a page answers 422."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewResult:
+    """What an apply would do.
+
+    Attributes:
+        basis: `empty-host` when it was made without an engine; then everything is a *create*.
+        missing: names of secrets somebody still has to bring before an apply.
+    """
+
+    basis: Basis
+    changes: Mapping[str, int]
+    steps: tuple[Mapping[str, Any], ...]
+    missing: tuple[str, ...]
+    duration_s: float
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether an apply would do anything."""
+        return bool(self.steps)
+
+
+def preview_now(*, org: Any, rendering: Rendering, on_event: OnEvent | None = None) -> PreviewResult:  # noqa: ANN401
+    """Preview a rendering in this process's own child; leaves no row.
+
+    Raises:
+        PreviewError: the engine could not say.
+    """
+    basis: Basis = "live" if planning.seen_live(org.slug) is not None else "empty-host"
+    name = f"preview-{secrets.token_hex(6)}"
+    with material(org, rendering, name) as stuff:
+        try:
+            outcome = run_operation(
+                stuff.request("preview", basis=basis),
+                on_event=on_event or (lambda _event: None),
+                deadline_s=execution.DEADLINE_S[RunKind.PREVIEW],
+            )
+        finally:
+            shutil.rmtree(stuff.run_dir, ignore_errors=True)
+        missing = tuple(item.name for item in secret_store.missing_secrets(org, stuff.wanted))
+    if not outcome.ok:
+        raise _error_from(PreviewError, outcome.error)
+    return PreviewResult(basis, outcome.changes, outcome.steps, missing, outcome.duration_s)
+
+
+def propose(*, org: Any, blueprint: Any, actor: Any, on_event: OnEvent | None = None) -> Plan:  # noqa: ANN401 - rows
+    """Preview a blueprint here and now, and keep it as a plan.
+
+    Raises:
+        DeniedError, ApplyError (a secret is missing), PreviewError, StaleError (somebody works on the stack).
+    """
+    run = request_run(org=org, kind=RunKind.PREVIEW, actor=actor, blueprint=blueprint, ring=False)
+    done = run_here(run, on_event=on_event)
+    if done.plan is None:
+        raise _error_from(PreviewError, done.error)
+    return done.plan
+
+
+def approve(*, plan: Plan, actor: Any) -> Plan:  # noqa: ANN401
+    """Say yes to exactly this plan."""
+    access.require(actor, plan.organization, "approve")
+    if plan.basis != "live":
+        raise StaleError("made against an empty host: it can be read, not applied", hint="make a new plan where Docker runs", where=f"plan {plan.number}")
+    with transaction.atomic():
+        if plan.state == PlanState.PROPOSED and not plan.move(PlanState.APPROVED):
+            plan.refresh_from_db()
+        if plan.state != PlanState.APPROVED:
+            raise StaleError(f"the plan is {plan.state}", hint=plan.reason or "make a new plan", where=f"plan {plan.number}")
+        Approval.objects.get_or_create(organization=plan.organization, plan=plan, author=actor)
+    return plan
+
+
+def withdraw(*, plan: Plan, actor: Any) -> Plan:  # noqa: ANN401
+    """Take a plan back before it is applied."""
+    access.require(actor, plan.organization, "propose")
+    if not plan.move(PlanState.WITHDRAWN, reason="withdrawn"):
+        raise StaleError(f"the plan is {plan.state}", hint="only a plan that is not applied can be withdrawn", where=f"plan {plan.number}")
+    return plan
+
+
+def apply(*, plan: Plan, actor: Any, idempotency_key: str = "", ring: bool = True) -> Run:  # noqa: ANN401
+    """Ask for an approved plan to be applied. Without an idempotency key, the plan itself is the key: one apply per approval."""
+    if plan.state != PlanState.APPROVED and not Run.objects.for_org(plan.organization).filter(plan=plan, kind=RunKind.APPLY).exists():
+        raise StaleError(f"the plan is {plan.state}, not approved", hint=plan.reason or "approve it first", where=f"plan {plan.number}")
+    return request_run(
+        org=plan.organization, kind=RunKind.APPLY, actor=actor, plan=plan, idempotency_key=idempotency_key, ring=ring
+    )
+
+
+def destroy(*, org: Any, actor: Any, idempotency_key: str = "", ring: bool = True) -> Run:  # noqa: ANN401
+    """Ask for the deployment to be removed; volumes that are to be kept stay."""
+    return request_run(org=org, kind=RunKind.DESTROY, actor=actor, idempotency_key=idempotency_key, ring=ring)
+
+
+def request_run(
+    *,
+    org: Any,  # noqa: ANN401
+    kind: str,
+    actor: Any,  # noqa: ANN401
+    blueprint: Any = None,  # noqa: ANN401
+    plan: Plan | None = None,
+    idempotency_key: str = "",
+    ring: bool = True,
+) -> Run:
+    """Write a run's row and, after the commit, ring the worker.
+
+    Args:
+        kind: preview (needs `blueprint`), apply (needs `plan`), refresh, destroy or verify.
+        ring: False when the caller carries it out itself with `run_here`.
+    Raises:
+        DeniedError: the person may not. KeyReusedError: the key came with another request before.
+    """
+    access.require(actor, org, NEEDS_PERMISSION[RunKind(kind)])
+    for thing in (blueprint, plan):
+        if thing is not None and thing.organization_id != org.pk:
+            raise ApplyError("belongs to another organization", hint="choose one of this organization's", where=org.slug)
+    digest = _digest_of(kind, blueprint, plan)
+    with transaction.atomic():
+        known = _known(org, idempotency_key, digest)
+        if known:
+            return known
+        run = Run.objects.create(
+            organization=org,
+            number=next_number(Run, org),
+            kind=kind,
+            blueprint=blueprint or (plan.blueprint if plan else None),
+            plan=plan,
+            requested_by=actor,
+            idempotency_key=idempotency_key,
+            request_digest=digest,
+            sent_at=None if ring else Now(),
+        )
+        if ring:
+            transaction.on_commit(partial(ring_for, run.pk))
+    run.refresh_from_db()
+    return run
+
+
+def run_here(run: Run, *, on_event: OnEvent | None = None) -> Run:
+    """Carry a run out in this process, for the command line: the same execution as a worker's.
+
+    Raises:
+        StaleError: somebody else works on the stack; the run is withdrawn.
+    """
+    execution.execute_run(run.pk, on_event=on_event)
+    run = Run.objects.select_related("plan", "organization", "blueprint").get(pk=run.pk)
+    if run.state == RunState.QUEUED:
+        run.move(RunState.CANCELLED, error={"kind": "busy", "message": "somebody else works on this stack", "hint": "wait for that run, then try again"})
+        raise StaleError("somebody else works on this stack", hint="`sprocket runs` shows who; try again when it is done", where=run.organization.slug, transient=True)
+    return run
+
+
+def cancel(*, run: Run, actor: Any) -> Run:  # noqa: ANN401
+    """Ask a run to stop: a waiting one never starts, a running one finishes the step in hand (rule 4)."""
+    access.require(actor, run.organization, NEEDS_PERMISSION[RunKind(run.kind)])
+    if run.move(RunState.CANCELLED, error={"kind": "cancelled", "message": "cancelled before it began", "hint": ""}):
+        return run
+    Run.objects.filter(pk=run.pk).exclude(state__in=FINISHED).update(cancel_requested=True)
+    run.refresh_from_db()
+    if run.state == RunState.RUNNING:
+        run.move(RunState.CANCELLING)
+    run.refresh_from_db()
+    return run
+
+
+def verify_now(*, org: Any) -> Verdict:  # noqa: ANN401
+    """Look at the deployment here and now; the verdict is kept as the stack's latest.
+
+    Raises:
+        VerifyError, ApplyError: Docker cannot be read, or nothing is deployed.
+    """
+    state = StackState.objects.for_org(org).select_related("applied_blueprint").first()
+    if state is None or state.applied_blueprint is None:
+        raise ApplyError("nothing is deployed", hint="propose, approve and apply a blueprint first", where=org.slug)
+    rendering = rendering_of(state.applied_blueprint)
+    verdict = verify(rendering.blueprint, rendering.lock, docker_reader())
+    StackState.objects.for_org(org).update(last_verdict=verdict.as_dict())
+    return verdict
+
+
+def ring_for(run_id: int) -> bool:
+    """Send the task of a run that waits unsent; False when the broker did not take it (the reconciler tries again)."""
+    from provisioning.tasks import execute  # Celery is not needed by a command line that carries out its own runs
+
+    if not Run.objects.filter(pk=run_id, state=RunState.QUEUED, sent_at=None).update(sent_at=Now()):
+        return False
+    try:
+        execute.delay(run_id)
+    except Exception as error:  # noqa: BLE001 - any broker's errors; the row stays the truth
+        _log.warning("run %s was not sent: %s", run_id, type(error).__name__)
+        Run.objects.filter(pk=run_id, state=RunState.QUEUED).update(sent_at=None)
+        return False
+    return True
+
+
+def _known(org: Any, key: str, digest: str) -> Run | None:  # noqa: ANN401
+    """The run an earlier request with this key made."""
+    run = Run.objects.for_org(org).filter(idempotency_key=key).first() if key else None
+    if run and run.request_digest != digest:
+        raise KeyReusedError("this key was used for another request", hint="reload the page and try again", where=f"run {run.number}")
+    return run
+
+
+def _digest_of(kind: str, blueprint: Any, plan: Plan | None) -> str:  # noqa: ANN401
+    text = json.dumps([str(kind), blueprint.pk if blueprint else None, plan.pk if plan else None])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _error_from(kind: type[SprocketError], error: Mapping[str, Any] | None) -> SprocketError:
+    """A run's stored error as an exception again."""
+    data = error or {"message": "ended without a reason", "hint": "look at the run's events"}
+    wanted: type[SprocketError] = {"stale": StaleError, "conflict": StaleError}.get(str(data.get("kind")), kind)
+    return wanted(str(data["message"]), hint=str(data.get("hint", "")), where=str(data.get("where", "")))

@@ -1,0 +1,271 @@
+"""Carrying out a run: take the lease, check what was approved, run the engine in its child, verify, write the end. Called by tasks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from provisioning import leases, planning, secret_store
+from provisioning.docker_door import docker_reader
+from provisioning.engine_events import Event
+from provisioning.live import live_fingerprint
+from provisioning.materials import material, rendering_of
+from provisioning.models import Plan, Run, StackState
+from provisioning.operations import Outcome, Request, Spare, run_operation
+from provisioning.recorder import LeaseLostError, Recorder
+from provisioning.states import PlanState, RunKind, RunState
+from provisioning.verdict import Verdict
+from provisioning.verify import verify
+from sprocket_v2.errors import ApplyError, SprocketError, StaleError
+
+MAX_DELIVERIES = 3
+DEADLINE_S = {RunKind.PREVIEW: 300.0, RunKind.APPLY: 3000.0, RunKind.REFRESH: 600.0, RunKind.DESTROY: 1200.0}
+_log = logging.getLogger(__name__)
+_spare: Spare | None = None
+
+
+class EngineError(Exception):
+    """An operation that did not go well, with its outcome."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__((outcome.error or {}).get("message", "the engine failed"))
+        self.outcome = outcome
+        self.error: dict[str, Any] = dict(outcome.error or {})
+
+
+def execute_run(run_id: int, *, on_event: Callable[[Event], None] | None = None) -> None:
+    """Carry out one run. A duplicate delivery, a foreign lease or a finished run is a no-op (rules 2, 15).
+
+    Args:
+        on_event: also told each event, for a command line that follows along.
+    """
+    run = Run.objects.select_related("organization", "plan", "blueprint").filter(pk=run_id).first()
+    if run is None or run.state != RunState.QUEUED:
+        return
+    lease = leases.acquire(run.organization, leases.this_worker())
+    if lease is None:
+        Run.objects.filter(pk=run.pk, state=RunState.QUEUED).update(sent_at=None)  # the reconciler rings again
+        return
+    try:
+        if _taken(run, lease):
+            _Execution(run, lease, Recorder(run, lease, on_event)).to_the_end()
+    finally:
+        leases.release(lease)
+        refill_spare()
+
+
+def _taken(run: Run, lease: leases.Lease) -> bool:
+    """Queued to running, under our lease; False when there is nothing to do."""
+    if run.cancel_requested:
+        run.move(RunState.CANCELLED)
+        return False
+    if run.deliveries >= MAX_DELIVERIES:
+        error = {"kind": "deliveries", "message": f"tried {run.deliveries} times without an end", "hint": "look at its events, then recover it"}
+        run.move(RunState.NEEDS_RECOVERY, error=error)
+        return False
+    values = {"deliveries": F("deliveries") + 1, "fencing": lease.fencing, "worker": lease.owner, "pid": None, "mark": ""}
+    return run.move(RunState.RUNNING, started=Now(), heartbeat=Now(), **values)
+
+
+class _Execution:
+    """One run under one lease."""
+
+    def __init__(self, run: Run, lease: leases.Lease, recorder: Recorder) -> None:
+        self.run, self.lease, self.recorder = run, lease, recorder
+        self.org = run.organization
+
+    def to_the_end(self) -> None:
+        """Do it and write the end, whatever it is. Only a lost lease ends without a word: somebody else writes then."""
+        try:
+            getattr(self, f"_{self.run.kind}")()
+        except LeaseLostError:
+            _log.warning("run %s lost its lease", self.run.pk)
+        except EngineError as error:
+            self._failed(error.error)
+        except SprocketError as error:
+            self._failed({"kind": "refused", **error.as_dict()})
+        except Exception as error:
+            hint = "this is a fault of the control plane: please report it with the run's number"
+            self._failed({"kind": "fault", "message": type(error).__name__, "hint": hint, "where": f"run {self.run.number}"})
+            raise
+
+    # Kinds
+
+    def _preview(self) -> None:
+        plan = planning.make_plan(
+            org=self.org, blueprint=self.run.blueprint, author=self.run.requested_by, name=self._folder, operate=self._operate
+        )
+        self._ended(RunState.SUCCEEDED, plan=plan, changes=plan.changes)
+
+    def _apply(self) -> None:
+        plan = self.run.plan
+        if plan is None:
+            raise ApplyError("the plan of this run is gone", hint="make a new plan", where=f"run {self.run.number}")
+        try:
+            rendering = planning.recheck(plan)
+            if planning.has_nothing_to_do(plan, rendering):
+                self._nothing_to_do(plan)
+                return
+            with material(self.org, rendering, self._folder) as stuff:
+                secret_store.make_ready(self.org, stuff.wanted, actor=self.run.requested_by)
+                outcome = planning.apply_plan(plan, stuff, self._operate, is_first_try=self.run.deliveries == 1)
+        except StaleError as error:
+            if not isinstance(error, LeaseLostError):
+                plan.move(PlanState.STALE, reason=error.message)
+            raise
+        except EngineError as error:
+            self._apply_failed(plan, error)
+            raise
+        self._applied(plan, rendering, outcome)
+
+    def _refresh(self) -> None:
+        blueprint = secret_store.stack_state(self.org).applied_blueprint
+        outcome = self._without_plan("refresh", blueprint)
+        self._remember(state_digest=outcome.state_digest, live_fingerprint="")
+        self._ended(RunState.SUCCEEDED, changes=dict(outcome.changes))
+
+    def _destroy(self) -> None:
+        blueprint = secret_store.stack_state(self.org).applied_blueprint or self.run.blueprint
+        outcome = self._without_plan("destroy", blueprint)
+        self._remember(
+            state_digest=outcome.state_digest, live_fingerprint="", applied_digest="", applied_blueprint=None, last_verdict=None
+        )
+        stale = Plan.objects.for_org(self.org).filter(state__in=[PlanState.PROPOSED, PlanState.APPROVED])
+        stale.update(state=PlanState.STALE, reason="the deployment was removed meanwhile")
+        self._ended(RunState.SUCCEEDED, changes=dict(outcome.changes))
+
+    def _verify(self) -> None:
+        blueprint = secret_store.stack_state(self.org).applied_blueprint
+        if blueprint is None:
+            raise ApplyError("nothing is deployed", hint="propose, approve and apply a blueprint first", where=self.org.slug)
+        rendering = rendering_of(blueprint)
+        verdict = self._verdict(rendering.blueprint, rendering.lock)
+        self._remember(last_verdict=verdict.as_dict())
+        self._ended(RunState.SUCCEEDED, verdict=verdict.as_dict())
+
+    # Parts of them
+
+    @property
+    def _folder(self) -> str:
+        return str(self.run.pk)
+
+    def _operate(self, request: Request) -> Outcome:
+        """One engine operation, followed to its end; raises EngineError when it did not go well."""
+        outcome = run_operation(
+            request,
+            on_event=self.recorder.take,
+            deadline_s=DEADLINE_S[RunKind(self.run.kind)],
+            should_stop=self.recorder.should_stop,
+            on_start=self.recorder.started,
+            spare=_spare,
+        )
+        self.recorder.flush()
+        if not outcome.ok:
+            raise EngineError(outcome)
+        return outcome
+
+    def _without_plan(self, op: Any, blueprint: Any) -> Outcome:  # noqa: ANN401 - a verb; blueprints.models.Blueprint
+        if blueprint is None:
+            raise ApplyError("nothing is deployed", hint="propose, approve and apply a blueprint first", where=self.org.slug)
+        try:
+            with material(self.org, rendering_of(blueprint), self._folder) as stuff:
+                return self._operate(stuff.request(op, holds_lease=True))
+        except EngineError as error:
+            self._remember(state_digest=error.outcome.state_digest, live_fingerprint="", applied_digest="")
+            raise
+
+    def _nothing_to_do(self, plan: Plan) -> None:
+        """Bundle, state and live objects are where the last apply left them: the engine stays off."""
+        self.recorder.say("nothing has moved since the last apply: the engine was not needed")
+        plan.move(PlanState.APPLIED)
+        verdict = secret_store.stack_state(self.org).last_verdict
+        self._ended(RunState.SUCCEEDED, verdict=verdict, changes=plan.changes)
+
+    def _applied(self, plan: Plan, rendering: Any, outcome: Outcome) -> None:  # noqa: ANN401 - blueprints.rendering.Rendering
+        self.recorder.say("looking whether it works")
+        verdict = self._verdict(rendering.blueprint, rendering.lock)
+        self._remember(
+            applied_blueprint=plan.blueprint,
+            applied_digest=rendering.digest,
+            state_digest=outcome.state_digest,
+            live_fingerprint=live_fingerprint(docker_reader(), self.org.slug, with_tasks=True),
+            last_verdict=verdict.as_dict(),
+        )
+        plan.move(PlanState.APPLIED)
+        values: dict[str, Any] = {"verdict": verdict.as_dict(), "changes": dict(outcome.changes)}
+        if verdict.runs == "failed":
+            error = {"kind": "verdict", "message": f"applied, but it {verdict.runs_text()}", "hint": "the checks below say what to look at"}
+            self._ended(RunState.FAILED, error=error, **values)
+            return
+        self._ended(RunState.SUCCEEDED, **values)
+
+    def _apply_failed(self, plan: Plan, error: EngineError) -> None:
+        moved = error.outcome.state_digest != plan.state_digest
+        if error.error.get("kind") == "stale" or moved:
+            reason = error.error["message"] if not moved else "its apply ended half-way; what was done stays"
+            plan.move(PlanState.STALE, reason=reason)
+        self._remember(state_digest=error.outcome.state_digest, live_fingerprint="", applied_digest="")
+
+    def _verdict(self, blueprint: Any, lock: Any) -> Verdict:  # noqa: ANN401 - JSON
+        return verify(blueprint, lock, docker_reader(), beat=self.recorder.beat)
+
+    def _remember(self, **values: Any) -> None:  # noqa: ANN401 - columns of StackState
+        """Note what is known of the stack, under our lease only."""
+        with transaction.atomic():
+            if not self.run.write(fencing=self.lease.fencing, heartbeat=Now()):
+                raise LeaseLostError("the lease is lost", hint="another worker took the stack over")
+            secret_store.stack_state(self.org)
+            StackState.objects.for_org(self.org).update(updated=Now(), **values)
+
+    # Ends
+
+    def _failed(self, error: dict[str, Any]) -> None:
+        self.run.refresh_from_db()
+        kind = error.get("kind")
+        changing = self.run.kind in {RunKind.APPLY, RunKind.REFRESH, RunKind.DESTROY}
+        if kind == "cancelled":
+            self._ended(RunState.CANCELLED, error=error)
+        elif kind == "died" and changing:
+            self._ended(RunState.NEEDS_RECOVERY, error=error)
+        else:
+            self._ended(RunState.FAILED, error=error)
+
+    def _ended(self, state: RunState, **values: Any) -> None:  # noqa: ANN401 - columns of Run
+        """Write the end. A cancel that came too late is overtaken by what really happened."""
+        try:
+            self.recorder.flush()
+        except LeaseLostError:
+            return
+        self.run.refresh_from_db()
+        if state == RunState.CANCELLED and self.run.state == RunState.RUNNING:
+            self.run.move(RunState.CANCELLING, fencing=self.lease.fencing)
+        if not self.run.move(state, fencing=self.lease.fencing, pid=None, **values):
+            self.run.refresh_from_db()
+            self.run.move(state, fencing=self.lease.fencing, pid=None, **values)
+
+
+def keep_spare() -> None:
+    """From now on one child waits ahead of time in this process (a worker's)."""
+    global _spare  # noqa: PLW0603 - one per process, like the process itself
+    if os.environ.get("SPROCKET_SPARE_CHILD", "1") != "0":
+        _spare = Spare()
+        refill_spare()
+
+
+def refill_spare() -> None:
+    """Start the next spare in the background."""
+    if _spare is not None:
+        threading.Thread(target=_spare.refill, daemon=True).start()
+
+
+def drop_spare() -> None:
+    """End the spare."""
+    if _spare is not None:
+        _spare.drop()

@@ -1,0 +1,64 @@
+"""The lease on an organization's stack: one run at a time, numbered, by the database's clock (rule 2). Nothing else writes StackLease."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import models
+from django.db.models import F, Value
+from django.db.models.functions import Now
+
+from provisioning.models import StackLease
+
+DURATION = timedelta(seconds=45)
+RENEW_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A held lease. The number only ever grows, so that a worker that comes back late is told apart from its successor."""
+
+    org_id: int
+    owner: str
+    fencing: int
+
+
+def this_worker() -> str:
+    """What a lease calls its owner: machine and process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def acquire(org: Any, owner: str) -> Lease | None:  # noqa: ANN401 - orgs.models.Organization
+    """The lease with a new number; None while somebody else's is alive."""
+    StackLease.objects.get_or_create(organization=org, defaults={"expires": Now()})
+    free = StackLease.objects.for_org(org).filter(expires__lte=Now())
+    if not free.update(owner=owner, fencing=F("fencing") + 1, expires=_later()):
+        return None
+    return Lease(org.pk, owner, StackLease.objects.for_org(org).get().fencing)
+
+
+def renew(lease: Lease) -> bool:
+    """Hold it for another 45 s; False when somebody else has it by now."""
+    return bool(_held(lease).update(expires=_later()))
+
+
+def release(lease: Lease) -> None:
+    """Let go at once; a lease that is no longer ours is left alone."""
+    _held(lease).update(expires=Now(), owner="")
+
+
+def is_alive(org_id: int) -> bool:
+    """Whether anybody holds the stack now."""
+    return StackLease.objects.filter(organization_id=org_id, expires__gt=Now()).exists()
+
+
+def _held(lease: Lease) -> models.QuerySet[StackLease]:
+    return StackLease.objects.filter(organization_id=lease.org_id, owner=lease.owner, fencing=lease.fencing)
+
+
+def _later() -> models.ExpressionWrapper[Any]:
+    return models.ExpressionWrapper(Now() + Value(DURATION), output_field=models.DateTimeField())

@@ -1,0 +1,150 @@
+"""What an engine operation of an organization is made of: bundle on disk, state address, passphrase, secret values, fingerprints.
+
+Reads rows and writes the run's folder; starts nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from django.conf import settings
+
+from blueprints.rendering import Rendering, digest_of, write_bundle
+from provisioning import secret_store
+from provisioning.operations import Request, Verb
+from provisioning.state import stored_digest
+from sprocket_v2.errors import SetupError, StaleError
+
+PROJECT = "sprocket"
+Basis = Literal["live", "empty-host"]
+
+
+@dataclass(frozen=True)
+class Material:
+    """One rendering of one organization, ready to be handed to the engine."""
+
+    org: Any
+    rendering: Rendering
+    wanted: tuple[secret_store.Wanted, ...]
+    run_dir: Path
+
+    def request(self, op: Verb, *, basis: Basis = "live", **more: Any) -> Request:  # noqa: ANN401 - fields of Request
+        """The engine's request; secret values only where something is made from them."""
+        hands_over_values = op == "apply"
+        slug = self.org.slug
+        return Request(
+            op=op,
+            org=slug,
+            stack=slug,
+            bundle_dir=str(self.run_dir / "bundle"),
+            state_url=state_url(slug) if basis == "live" else _empty_state(self.run_dir),
+            run_dir=str(self.run_dir),
+            pulumi=str(find_engine()),
+            passphrase=secret_store.passphrase_of(self.org) if basis == "live" else "a preview against nothing",
+            secrets=secret_store.values_for(self.org, self.wanted) if hands_over_values else {},
+            fingerprints=secret_store.fingerprints_for(self.org, self.wanted),
+            basis=basis,
+            docker_host=os.environ.get("DOCKER_HOST", ""),
+            **more,
+        )
+
+
+def rendering_of(blueprint: Any) -> Rendering:  # noqa: ANN401 - blueprints.models.Blueprint
+    """A stored blueprint's files, checked against its digest.
+
+    Raises:
+        StaleError: the rows are not what the digest says.
+    """
+    rendering = Rendering({file.path: file.text for file in blueprint.files.all()})
+    listed = {item["path"]: item["sha256"] for item in rendering.blueprint["files"]}
+    changed = [path for path, sha256 in listed.items() if digest_of(rendering.files.get(path, "")) != f"sha256:{sha256}"]
+    if rendering.digest != blueprint.digest or changed:
+        raise StaleError(
+            f"the stored files of blueprint {blueprint.number} are not what its digest says",
+            hint="make the blueprint again from the needs",
+            where=", ".join(changed) or "blueprint.json",
+        )
+    return rendering
+
+
+@contextmanager
+def material(org: Any, rendering: Rendering, name: str) -> Iterator[Material]:  # noqa: ANN401
+    """Lay the bundle out in a run's folder; the bundle is removed afterwards, journal and state exports stay.
+
+    Args:
+        name: of the folder under `runs/`, e.g. the run's id.
+    """
+    run_dir = data_dir() / "runs" / name
+    for folder in (data_dir() / "runs", run_dir):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    wanted = tuple(secret_store.wanted_secrets(rendering.secrets))
+    write_bundle(rendering, run_dir / "bundle")
+    try:
+        yield Material(org, rendering, wanted, run_dir)
+    finally:
+        shutil.rmtree(run_dir / "bundle", ignore_errors=True)
+
+
+def data_dir() -> Path:
+    """The folder all data lives under."""
+    return Path(settings.SPROCKET_DATA_DIR)
+
+
+def state_url(slug: str) -> str:
+    """Where the engine keeps this organization's state: a prefix of its own (rule 27)."""
+    base = str(settings.SPROCKET_STATE_URL or "")
+    if not base:
+        folder = data_dir().resolve() / "state" / slug
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder.as_uri()
+    parts = urlsplit(base)
+    url = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{slug}"))
+    if parts.scheme == "file":
+        Path(urlsplit(url).path).mkdir(parents=True, exist_ok=True, mode=0o700)
+    return url
+
+
+def known_state_digest(slug: str) -> str:
+    """The state's digest without starting the engine; empty when that cannot be had."""
+    return stored_digest(state_url(slug), PROJECT, slug)
+
+
+def secret_versions_of(rendering: Rendering) -> Mapping[str, int]:
+    """Secret name -> version, as the blueprint's lock says."""
+    versions: Mapping[str, int] = rendering.lock["secrets"]
+    return versions
+
+
+def find_engine() -> Path:
+    """The Pulumi CLI: named by SPROCKET_PULUMI, on PATH, or in the project's cache (D10).
+
+    Raises:
+        SetupError: none of them.
+    """
+    named = os.environ.get("SPROCKET_PULUMI") or shutil.which("pulumi")
+    if named:
+        return Path(named).absolute()
+    cache = Path(os.environ.get("SPROCKET_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sprocket")
+    found = sorted((path for path in cache.glob("pulumi/*/pulumi") if os.access(path, os.X_OK)), key=_version_of)
+    if not found:
+        raise SetupError("the engine (Pulumi) is not here", hint="`make setup` fetches or builds it; `sprocket doctor` says how far it is", where=str(cache))
+    return found[-1]
+
+
+def _version_of(path: Path) -> tuple[int, ...]:
+    return tuple(int(part) if part.isdecimal() else 0 for part in path.parent.name.split("."))
+
+
+def _empty_state(run_dir: Path) -> str:
+    """A state with nothing in it: a preview without Docker is made against an empty host."""
+    folder = run_dir / "empty-state"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    return folder.resolve().as_uri()

@@ -1,0 +1,193 @@
+"""Plans: made by a preview, rechecked before an apply, applied as approved (D5, rule 7). Called under a run's lease."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from blueprints.rendering import Rendering
+from provisioning import secret_store
+from provisioning.docker_door import docker_reader
+from provisioning.live import live_fingerprint
+from provisioning.materials import Basis, Material, known_state_digest, material, rendering_of, secret_versions_of
+from provisioning.models import Plan, StackState, next_number
+from provisioning.operations import Outcome, Request
+from provisioning.states import PlanState
+from sprocket_v2.errors import SprocketError, StaleError
+
+Operate = Callable[[Request], Outcome]
+_NEW_PLAN = "make a new plan and approve that"
+
+
+def make_plan(*, org: Any, blueprint: Any, author: Any, name: str, operate: Operate) -> Plan:  # noqa: ANN401 - rows
+    """Preview a blueprint and keep what was seen as a plan; without an engine against an empty host, and the plan says so.
+
+    Args:
+        name: of the run's folder.
+        operate: runs one engine operation to its end.
+    Raises:
+        ApplyError: a secret is missing; nothing was started.
+    """
+    rendering = rendering_of(blueprint)
+    live = seen_live(org.slug)
+    basis: Basis = "live" if live is not None else "empty-host"
+    secret_store.make_ready(org, secret_store.wanted_secrets(rendering.secrets), actor=author)
+    if basis == "live" and nothing_moved(org, rendering):
+        state = secret_store.stack_state(org)
+        return _store(org, blueprint, rendering, author, state_digest=state.state_digest, live=live or "", changes={}, steps=[])
+    with material(org, rendering, name) as stuff:
+        plan_file = stuff.run_dir / "engine-plan.json"
+        outcome = operate(stuff.request("preview", basis=basis, plan_out=str(plan_file)))
+        engine_plan = plan_file.read_text(encoding="utf-8")
+        plan_file.unlink()
+    return _store(
+        org,
+        blueprint,
+        rendering,
+        author,
+        state_digest=outcome.state_digest,
+        live=live or "",
+        changes=dict(outcome.changes),
+        steps=[dict(step) for step in outcome.steps],
+        basis=basis,
+        engine_plan=engine_plan,
+    )
+
+
+def recheck(plan: Plan) -> Rendering:
+    """The plan's rendering, when everything is still what was approved; the state itself is rechecked by the engine's child.
+
+    Raises:
+        StaleError: names what has moved.
+    """
+    where = f"plan {plan.number}"
+    if plan.basis != "live":
+        raise StaleError("this plan was made against an empty host, without an engine", hint="make a new plan where Docker runs", where=where)
+    if plan.state != PlanState.APPROVED:
+        raise StaleError(f"the plan is {plan.state}, not approved", hint=plan.reason or "approve it first", where=where)
+    rendering = rendering_of(plan.blueprint)
+    facts = rendering.blueprint
+    for name, approved, now in (
+        ("the files", plan.rendering_digest, rendering.digest),
+        ("the needs", plan.needs_digest, facts["needs_digest"]),
+        ("the template release", plan.template_release, facts["template_release"]),
+        ("the versions of secrets", plan.secret_versions, dict(secret_versions_of(rendering))),
+    ):
+        if approved != now:
+            raise StaleError(f"{name} changed since this was approved", hint=_NEW_PLAN, where=where)
+    live = seen_live(plan.organization.slug)
+    if live is None:
+        raise StaleError("Docker cannot be reached now", hint="`sprocket doctor` says why; then apply again", where=where, transient=True)
+    return rendering
+
+
+def has_nothing_to_do(plan: Plan, rendering: Rendering) -> bool:
+    """Whether the plan has no step, and bundle, state and live objects are where the last apply left them."""
+    return not plan.steps and nothing_moved(plan.organization, rendering)
+
+
+def nothing_moved(org: Any, rendering: Rendering) -> bool:  # noqa: ANN401
+    """Compare with what the last apply noted: bundle digest, the state's digest, names, ids, versions and tasks of live objects."""
+    state = StackState.objects.for_org(org).first()
+    if state is None or not state.live_fingerprint or state.applied_digest != rendering.digest:
+        return False
+    if not state.state_digest or known_state_digest(org.slug) != state.state_digest:
+        return False
+    return seen_live(org.slug, with_tasks=True) == state.live_fingerprint
+
+
+def apply_plan(plan: Plan, stuff: Material, operate: Operate, *, is_first_try: bool) -> Outcome:
+    """Apply exactly what was approved.
+
+    A first try needs the state and the live objects that were approved. After an interrupted try both have moved by what it had
+    done: then the rest is previewed again, and has to be part of what was approved.
+
+    Raises:
+        StaleError: something else would happen.
+    """
+    if is_first_try:
+        refuse_moved_objects(plan)
+        plan_file = _written(stuff.run_dir / "engine-plan.json", plan.engine_plan)
+        expected = plan.state_digest
+    else:
+        plan_file = stuff.run_dir / "rest-plan.json"
+        rest = operate(stuff.request("preview", plan_out=str(plan_file), holds_lease=True))
+        refuse_other_steps(plan.steps, rest.steps)
+        expected = rest.state_digest
+    return operate(
+        stuff.request("apply", plan_in=str(plan_file) if plan_file else "", expected_state_digest=expected, holds_lease=True)
+    )
+
+
+def refuse_moved_objects(plan: Plan) -> None:
+    """Raise StaleError when a Docker object was changed, made or removed since the plan was made."""
+    if seen_live(plan.organization.slug) != plan.live_fingerprint:
+        raise StaleError(
+            "the running objects changed since this was previewed", hint=f"somebody changed them by hand: {_NEW_PLAN}", where=f"plan {plan.number}"
+        )
+
+
+def refuse_other_steps(approved: list[Mapping[str, Any]], rest: tuple[Mapping[str, Any], ...]) -> None:
+    """Raise StaleError when the rest of an interrupted apply has a step nobody approved.
+
+    What was approved as *create* or *replace* may by now be there and need an update; nothing else may differ.
+    """
+    allowed = {str(step["resource"]): str(step["op"]) for step in approved}
+    for step in rest:
+        was, now = allowed.get(str(step["resource"])), str(step["op"])
+        if was != now and not (was in {"create", "replace"} and now in {"create", "update", "replace", "delete"}):
+            raise StaleError(
+                f"{now} {step['resource']} is left to do, and was not approved", hint=_NEW_PLAN, where=str(step["resource"])
+            )
+
+
+def seen_live(slug: str, *, with_tasks: bool = False) -> str | None:
+    """The fingerprint of the organization's live objects; None when Docker cannot be reached."""
+    try:
+        return live_fingerprint(docker_reader(), slug, with_tasks=with_tasks)
+    except SprocketError:
+        return None
+
+
+def _written(path: Path, text: str) -> Path | None:
+    if not text:
+        return None
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+def _store(
+    org: Any,  # noqa: ANN401
+    blueprint: Any,  # noqa: ANN401
+    rendering: Rendering,
+    author: Any,  # noqa: ANN401
+    *,
+    state_digest: str,
+    live: str,
+    changes: dict[str, int],
+    steps: list[dict[str, Any]],
+    basis: Basis = "live",
+    engine_plan: str = "",
+) -> Plan:
+    facts = rendering.blueprint
+    with transaction.atomic():
+        return Plan.objects.create(
+            organization=org,
+            number=next_number(Plan, org),
+            blueprint=blueprint,
+            needs_digest=facts["needs_digest"],
+            rendering_digest=rendering.digest,
+            template_release=facts["template_release"],
+            engine_plan=engine_plan,
+            state_digest=state_digest,
+            secret_versions=dict(secret_versions_of(rendering)),
+            live_fingerprint=live,
+            basis=basis,
+            changes=changes,
+            steps=steps,
+            author=author,
+        )

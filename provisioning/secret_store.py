@@ -1,0 +1,204 @@
+"""The control plane's own secret store: sealed versions in the database, and what a bundle's `secrets.json` asks of them.
+
+The only writer of Secret and SecretVersion. Values leave it towards an engine operation's standard input and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import string
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from provisioning.models import Secret, SecretVersion, StackState
+from provisioning.seal import Sealer, read_master_key
+from sprocket_v2.errors import ApplyError
+
+MIN_LENGTH = 12
+MAX_LENGTH = 64 * 1024
+_ALPHABET = string.ascii_letters + string.digits
+_NAME = re.compile(r"\A[a-z][a-z0-9-]{1,62}\Z")
+_PASSPHRASE = "state-passphrase"  # noqa: S105 - a name
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One entry of a bundle's secrets.json."""
+
+    name: str
+    title: str
+    kind: str
+    version: int
+    length: int = 0
+    placeholder: str = ""
+    where_to_get: str = ""
+
+    @property
+    def is_ours_to_make(self) -> bool:
+        """Generated or placeholder: nobody has to bring it."""
+        return self.kind in {"generated", "placeholder"}
+
+
+def wanted_secrets(listed: Mapping[str, Mapping[str, Any]]) -> list[Wanted]:
+    """The entries of `secrets.json`, under its key `secrets`."""
+    return [
+        Wanted(
+            name=name,
+            title=str(entry.get("title", name)),
+            kind=str(entry["kind"]),
+            version=int(entry["version"]),
+            length=int(entry.get("length") or 0),
+            placeholder=str(entry.get("placeholder") or ""),
+            where_to_get=str(entry.get("where_to_get") or ""),
+        )
+        for name, entry in listed.items()
+    ]
+
+
+@lru_cache(maxsize=4)
+def _sealer_of(path: str) -> Sealer:
+    return Sealer(read_master_key(Path(path)))
+
+
+def sealer() -> Sealer:
+    """The sealer of this control plane's master key.
+
+    Raises:
+        SetupError: the key file is missing, readable by others, or no key.
+    """
+    return _sealer_of(str(settings.SPROCKET_MASTER_KEY_FILE))
+
+
+def set_secret(*, org: Any, name: str, value: str, actor: Any = None, pattern: str = "") -> SecretVersion:  # noqa: ANN401 - rows of orgs
+    """Store a value as the next version; the same value again makes none.
+
+    Args:
+        pattern: what the value must look like, from the component's manifest; empty for anything.
+    Raises:
+        ApplyError: too short, too long, not like the pattern, or a name outside the grammar. The value is in no message.
+    """
+    refuse_bad_value(name, value, pattern)
+    fingerprint = sealer().fingerprint(org.slug, name, value)
+    with transaction.atomic():
+        secret, _ = Secret.objects.get_or_create(organization=org, name=name)
+        last = secret.versions.order_by("-version").first()
+        if last and last.fingerprint == fingerprint:
+            return last
+        return _store(secret, org, (last.version if last else 0) + 1, value, fingerprint, actor)
+
+
+def refuse_bad_value(name: str, value: str, pattern: str = "") -> None:
+    """Raise ApplyError when a value cannot be this secret's."""
+    where = f"secret {name}"
+    if not _NAME.match(name):
+        raise ApplyError("a secret's name is made of a-z, 0-9 and -", hint="take the name from `sprocket secret list`", where=where)
+    if len(value) < MIN_LENGTH:
+        raise ApplyError(
+            f"{len(value)} characters, the least is {MIN_LENGTH}", hint="use a longer one; short ones can be guessed", where=where
+        )
+    if len(value) > MAX_LENGTH or "\0" in value or value != value.strip():
+        raise ApplyError("too long, or with blanks around it", hint="paste it again, without line breaks at its ends", where=where)
+    if pattern and not re.fullmatch(pattern, value):
+        raise ApplyError(f"does not look like one: expected {pattern}", hint="copy the whole value, and nothing but it", where=where)
+
+
+def secret_versions(org: Any) -> dict[str, int]:  # noqa: ANN401
+    """The latest version of each secret that has a value."""
+    rows = SecretVersion.objects.for_org(org).order_by("version").values_list("secret__name", "version")
+    return dict(rows)
+
+
+def missing_secrets(org: Any, wanted: Iterable[Wanted]) -> list[Wanted]:  # noqa: ANN401
+    """Those somebody has to bring and nobody has brought yet."""
+    have = set(_rows(org))
+    return [item for item in wanted if not item.is_ours_to_make and (item.name, item.version) not in have]
+
+
+def make_ready(org: Any, wanted: Iterable[Wanted], *, actor: Any = None) -> None:  # noqa: ANN401
+    """Make what is ours to make; refuse when something is missing that a person has to bring.
+
+    Raises:
+        ApplyError: names every missing secret and how to set it. Nothing was started.
+    """
+    listed = list(wanted)
+    missing = missing_secrets(org, listed)
+    if missing:
+        raise _missing_error(org.slug, missing)
+    have = set(_rows(org))
+    for item in listed:
+        if item.is_ours_to_make and (item.name, item.version) not in have:
+            _make(org, item, actor)
+
+
+def values_for(org: Any, wanted: Iterable[Wanted]) -> dict[str, str]:  # noqa: ANN401
+    """`<org>/<name>@<version>` -> value, for the run's secret socket."""
+    rows, opener = _rows(org), sealer()
+    return {
+        f"{org.slug}/{item.name}@{item.version}": opener.open(
+            org.slug, item.name, item.version, rows[item.name, item.version].sealed
+        )
+        for item in wanted
+    }
+
+
+def fingerprints_for(org: Any, wanted: Iterable[Wanted]) -> dict[str, str]:  # noqa: ANN401
+    """Name -> keyed fingerprint of the version the bundle names; sixty-four zeros for one that is not there yet."""
+    rows = _rows(org)
+    return {
+        item.name: rows[item.name, item.version].fingerprint if (item.name, item.version) in rows else "0" * 64 for item in wanted
+    }
+
+
+def stack_state(org: Any) -> StackState:  # noqa: ANN401
+    """The organization's stack row, made with a new passphrase when it is the first time."""
+    found = StackState.objects.for_org(org).first()
+    if found:
+        return found
+    sealed = sealer().seal(org.slug, _PASSPHRASE, 1, secrets.token_urlsafe(32))
+    return StackState.objects.get_or_create(organization=org, defaults={"sealed_passphrase": sealed})[0]
+
+
+def passphrase_of(org: Any) -> str:  # noqa: ANN401
+    """The passphrase of the organization's engine state."""
+    return sealer().open(org.slug, _PASSPHRASE, 1, stack_state(org).sealed_passphrase)
+
+
+def _rows(org: Any) -> dict[tuple[str, int], SecretVersion]:  # noqa: ANN401
+    rows = SecretVersion.objects.for_org(org).select_related("secret")
+    return {(row.secret.name, row.version): row for row in rows}
+
+
+def _make(org: Any, item: Wanted, actor: Any) -> None:  # noqa: ANN401
+    value = item.placeholder or _generated(max(item.length, MIN_LENGTH))
+    fingerprint = sealer().fingerprint(org.slug, item.name, value)
+    secret, _ = Secret.objects.get_or_create(organization=org, name=item.name)
+    try:
+        with transaction.atomic():
+            _store(secret, org, item.version, value, fingerprint, actor)
+    except IntegrityError:
+        return  # somebody else was first: that value counts
+
+
+def _generated(length: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def _store(secret: Secret, org: Any, version: int, value: str, fingerprint: str, actor: Any) -> SecretVersion:  # noqa: ANN401
+    sealed = sealer().seal(org.slug, secret.name, version, value)
+    return SecretVersion.objects.create(
+        organization=org, secret=secret, version=version, sealed=sealed, fingerprint=fingerprint, author=actor
+    )
+
+
+def _missing_error(slug: str, missing: list[Wanted]) -> ApplyError:
+    names = ", ".join(item.name for item in missing)
+    ways = "; ".join(f"`sprocket secret set {slug} {item.name}` ({item.where_to_get or item.title})" for item in missing)
+    count = "1 secret is" if len(missing) == 1 else f"{len(missing)} secrets are"
+    return ApplyError(f"{count} missing: {names}", hint=f"set each on the secrets page, or: {ways}", where=f"secrets of {slug}")

@@ -1,0 +1,40 @@
+"""The engine's state as a value: its digest, and where a local state keeps it. Pure; the state itself is written by the engine alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+
+def canonical_digest(deployment: Mapping[str, Any]) -> str:
+    """`sha256:<hex>` of a deployment's canonical JSON without its manifest (which holds the time of writing), as D5 asks."""
+    bare = {key: value for key, value in deployment.items() if key != "manifest"}
+    text = json.dumps(bare, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def checkpoint_file(state_url: str, project: str, stack: str) -> Path | None:
+    """The file in which a local back end keeps a stack; None for a back end elsewhere."""
+    parts = urlsplit(state_url)
+    if parts.scheme != "file":
+        return None
+    return Path(unquote(parts.path)) / ".pulumi" / "stacks" / project / f"{stack}.json"
+
+
+def stored_digest(state_url: str, project: str, stack: str) -> str:
+    """The digest of a local state, read without starting the engine; empty when there is none or it is not readable.
+
+    Equal to the digest of `pulumi stack export` (an engine test says so). Only used to skip work; before anything changes, the
+    engine's own export decides.
+    """
+    file = checkpoint_file(state_url, project, stack)
+    if file is None:
+        return ""
+    try:
+        return canonical_digest(json.loads(file.read_text(encoding="utf-8"))["checkpoint"]["latest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,367 @@
+"""Reads a running deployment and says whether it runs and whether people can use it. Changes nothing.
+
+The only place of ours that speaks HTTP to a deployment; Docker is read through live.LiveReader.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from provisioning.live import LiveReader, LiveService
+from provisioning.verdict import Check, CheckState, Line, Verdict, verdict_of
+from sprocket_v2.errors import SprocketError, VerifyError
+
+TIMEOUT_S = 8.0
+PATIENCE_S = 20.0
+LOGIN_MARKER = "Sign in with Discord"
+FOREIGN_ORIGIN = "https://not-of-this-league.example"
+_MAX_BODY = 256 * 1024
+_TABLES = ("sprocket.organization", "mledb.player", 'sprocket."user"')
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer; status 0 when there was none, and the body then says why."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+    def says(self) -> str:
+        """For a check's detail."""
+        return f"answered {self.status}" if self.status else f"no answer ({self.body})"
+
+
+def verify(
+    blueprint: Mapping[str, Any],
+    lock: Mapping[str, Any],
+    reader: LiveReader,
+    *,
+    beat: Callable[[], None] = lambda: None,
+    address: str = "127.0.0.1",
+    patience_s: float = PATIENCE_S,
+) -> Verdict:
+    """Look at everything the blueprint promises.
+
+    Args:
+        blueprint: blueprint.json as data.
+        lock: blueprint.lock.json as data.
+        beat: called between checks, so that a caller can renew its lease.
+        address: where the entry ports are, without name resolution; Host headers carry the public names.
+        patience_s: how long, all in all, to ask again where a route is not there yet.
+    Raises:
+        VerifyError: Docker cannot be read at all.
+    """
+    deployment = Deployment(blueprint, lock, reader, address, patience_s)
+    checks: list[Check] = []
+    for check in deployment.checks():
+        checks.append(check)
+        beat()
+    return verdict_of(checks)
+
+
+class Deployment:
+    """The running deployment of one bundle, and one method per group of checks."""
+
+    def __init__(self, blueprint: Mapping[str, Any], lock: Mapping[str, Any], reader: LiveReader, address: str, patience_s: float) -> None:
+        self.blueprint, self.lock, self.reader, self.address = blueprint, lock, reader, address
+        self.slug = str(blueprint["organization"]["slug"])
+        self.way = blueprint["access"]["canonical"]
+        self.roles = {str(part["role"] or part["name"]): part for part in blueprint["components"]}
+        self.components = {str(part["name"]): part for part in blueprint["components"]}
+        self._until = time.monotonic() + patience_s
+        try:
+            self.services = {service.name: service for service in reader.live_services(self.slug)}
+        except SprocketError as error:
+            raise VerifyError(error.message, hint=error.hint, where=error.where, transient=error.transient) from error
+
+    def checks(self) -> Iterator[Check]:
+        """All checks, in the order a person wants to read them."""
+        yield from self._service_checks()
+        yield self._images()
+        if "web" in self.roles:
+            yield from self._web()
+        if "api" in self.roles:
+            yield from self._api()
+        if "web" in self.roles and "api" in self.roles:
+            yield self._web_reaches_api()
+        if "bot" in self.roles:
+            yield self._bot()
+        yield from self._data_is_closed()
+        yield from self._usable()
+
+    # Services and images
+
+    def _service_checks(self) -> Iterator[Check]:
+        for component in self.blueprint["components"]:
+            for name in component["services"]:
+                state, detail = _service_state(self.services.get(name))
+                hint = "" if state == "ok" else f"look at its log: docker service logs --tail 50 {name}"
+                yield Check(f"service/{name}", f"{component['title']}: {name}", state, detail, hint)
+
+    def _images(self) -> Check:
+        title = "Images are the locked ones"
+        wrong, known = [], 0
+        for component in self.blueprint["components"]:
+            locked = self.lock["images"].get(component["name"], {})
+            for name in component["services"]:
+                service = self.services.get(name)
+                known += 1 if locked.get("local_id") or str(locked.get("digest", "")).startswith("sha256:") else 0
+                if service and not _runs_image(service, locked):
+                    wrong.append(name)
+        if wrong:
+            hint = "apply the blueprint again; a new build needs a new blueprint"
+            return Check("images", title, "failed", f"another image runs in {', '.join(wrong)}", hint)
+        if not known:
+            return Check("images", title, "skipped", "no image is locked to an id or digest")
+        return Check("images", title, "ok", "image ids are as locked")
+
+    # Routes
+
+    def _web(self) -> Iterator[Check]:
+        host, port = str(self.way["web_host" if "web_host" in self.way else "host"]), self._port("web")
+        first = self._ask("GET", host, port, "/", good=lambda a: a.status == http.HTTPStatus.FOUND)
+        location = urlsplit(first.headers.get("location", "")).path
+        good = first.status == http.HTTPStatus.FOUND and location == "/auth/login"
+        yield self._route("web/redirect", "The site sends visitors to sign in", good, f"{first.says()} to {location or 'nowhere'}")
+        page = self._ask("GET", host, port, "/auth/login", good=lambda a: LOGIN_MARKER in a.body)
+        good = page.status == http.HTTPStatus.OK and LOGIN_MARKER in page.body
+        marker = "with" if LOGIN_MARKER in page.body else "without"
+        yield self._route("web/sign-in", "The sign-in page is there", good, f"{page.says()} {marker} “{LOGIN_MARKER}”")
+
+    def _api(self) -> Iterator[Check]:
+        host, port, origin = str(self.way["api_host"]), self._port("api"), str(self.way["web_origin"])
+        health = self._ask("GET", host, port, "/healthz", good=lambda a: a.status == http.HTTPStatus.OK)
+        yield self._route("api/health", "The API says it is well", _json(health).get("status") == "ok", health.says())
+        typed = self._ask("POST", host, port, "/graphql", body={"query": "{ __typename }"}, headers={"Origin": origin})
+        name = (_json(typed).get("data") or {}).get("__typename")
+        yield self._route("api/graphql", "The API answers a GraphQL query", name == "Query", f"{typed.says()}, type {name or 'none'}")
+        bare = self._ask("GET", host, port, "/graphql")
+        yield self._route("api/bad-query", "A request without a query is refused", bare.status == http.HTTPStatus.BAD_REQUEST, bare.says())
+        yield self._preflight(host, port, origin, is_ours=True)
+        yield self._preflight(host, port, FOREIGN_ORIGIN, is_ours=False)
+
+    def _preflight(self, host: str, port: int, origin: str, *, is_ours: bool) -> Check:
+        headers = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+        answer = self._ask("OPTIONS", host, port, "/graphql", headers=headers)
+        allowed = answer.headers.get("access-control-allow-origin", "")
+        if is_ours:
+            good = answer.status == http.HTTPStatus.NO_CONTENT and allowed == origin
+            return self._route("api/cors-own", "The site's origin may call the API", good, f"{answer.says()}, allows {allowed or 'nobody'}")
+        good = bool(answer.status) and allowed not in {origin, "*"}
+        return self._route("api/cors-foreign", "A foreign origin may not", good, f"{answer.says()}, allows {allowed or 'nobody'}")
+
+    def _route(self, name: str, title: str, good: bool, detail: str) -> Check:  # noqa: FBT001
+        hint = "" if good else f"docker service logs --tail 50 {self.slug}_traefik, then the log of the component behind it"
+        return Check(f"route/{name}", title, "ok" if good else "failed", detail, hint)
+
+    def _port(self, side: str) -> int:
+        return int(self.way.get(f"{side}_port") or self.way["port"])
+
+    def _ask(
+        self,
+        method: str,
+        host: str,
+        port: int,
+        path: str,
+        *,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        good: Callable[[Answer], bool] = lambda answer: answer.status not in {0, 404, 502, 503, 504},
+    ) -> Answer:
+        """One request through the way in; asked again while the answer is not good and patience lasts."""
+        while True:
+            answer = request(self.address, port, method, host, path, body=body, headers=headers or {}, tls=bool(self.way.get("tls")))
+            if good(answer) or time.monotonic() > self._until:
+                return answer
+            time.sleep(0.3)
+
+    # Between the parts
+
+    def _web_reaches_api(self) -> Check:
+        title, origin = "The site's own calls reach the API", str(self.way["api_origin"])
+        container = self._container(self.roles["web"])
+        if not container:
+            return Check("inside/web-api", title, "skipped", "no copy of the site runs")
+        if self.blueprint.get("images") == "stand-in":
+            answer = self._ask("GET", str(self.way.get("web_host") or self.way["host"]), self._port("web"), "/__standin/api")
+            good = answer.status == http.HTTPStatus.OK
+            detail = answer.says()
+        else:
+            script = f"fetch({json.dumps(origin + '/healthz')}).then(r=>process.exit(r.ok?0:1),()=>process.exit(1))"
+            code, _ = self.reader.run_in(container, ["node", "-e", script], timeout_s=TIMEOUT_S)
+            good, detail = code == 0, f"asked {origin}/healthz from inside"
+        hint = "" if good else f"{origin} has to lead to Traefik from inside the edge network too: check its aliases"
+        return Check("inside/web-api", title, "ok" if good else "failed", detail, hint)
+
+    def _bot(self) -> Check:
+        title = "The bot"
+        name = str(self.roles["bot"]["services"][0])
+        if name not in self.services or not self.services[name].running:
+            return Check("bot", title, "skipped", "the bot does not run")
+        lines = self.reader.last_lines(name, 400)
+        skipped = next((line for line in reversed(lines) if "skipped login" in line.lower()), "")
+        if skipped:
+            return Check("bot", title, "ok", "signs in nowhere: its token is a placeholder, or it is a stand-in")
+        if any("not attempted" in line.lower() for line in lines):
+            return Check("bot", title, "ok", "is a stand-in, which never contacts Discord")
+        if any(word in line.lower() for line in lines for word in ("logged in", "connected", "ready")):
+            return Check("bot", title, "ok", "connected to Discord")
+        return Check("bot", title, "warning", "runs, but its log does not say that it is connected", f"docker service logs --tail 50 {name}")
+
+    def _data_is_closed(self) -> Iterator[Check]:
+        for component in ("postgres", "redis"):
+            if component not in self.components:
+                continue
+            service = self.services.get(f"{self.slug}_{component}")
+            if service is None:
+                continue
+            yield self._closed(component, service)
+            yield self._asks_for_password(component, service)
+
+    def _closed(self, component: str, service: LiveService) -> Check:
+        title = f"{self.components[component]['title']} is reachable from inside only"
+        data = f"{self.slug}_data"
+        beyond = [name for name in service.networks if name != data]
+        if service.published_ports or beyond:
+            ports = ", ".join(str(port) for port in service.published_ports)
+            detail = f"published on port {ports}" if ports else f"also in the network {', '.join(beyond)}"
+            return Check(f"closed/{component}", title, "failed", detail, "somebody changed the service by hand: apply the blueprint again")
+        return Check(f"closed/{component}", title, "ok", f"no published port, and only in {data}")
+
+    def _asks_for_password(self, component: str, service: LiveService) -> Check:
+        title = f"{self.components[component]['title']} asks for a password"
+        if not service.running:
+            return Check(f"password/{component}", title, "skipped", "it does not run")
+        if component == "redis":
+            command, refused = ["redis-cli", "ping"], "NOAUTH"
+        else:
+            user, name = self._database()
+            command, refused = ["psql", "-X", "-w", "-h", "postgres", "-U", user, "-d", name, "-c", "select 1"], "password"
+        _, output = self.reader.run_in(service.running[0].container, command, timeout_s=TIMEOUT_S)
+        good = refused in output
+        hint = "" if good else "the data volume was made without one: restore a backup into a new volume"
+        detail = "refuses without one" if good else "let us in without one"
+        return Check(f"password/{component}", title, "ok" if good else "failed", detail, hint)
+
+    # Usable
+
+    def _usable(self) -> Iterator[Check]:
+        facts = self.blueprint["verify"]["database"]
+        if facts["where"] != "deployment":
+            detail = f"the database {facts.get('host', '')} is outside; what it holds was not looked at"
+            yield Check("usable/database", "The database's content", "skipped", detail, "sign in once to be sure", "usable")
+            return
+        service = self.services.get(f"{self.slug}_postgres")
+        if service is None or not service.running:
+            yield Check("usable/database", "The database's content", "skipped", "the database does not run", "", "usable")
+            return
+        yield from self._content(service.running[0].container)
+
+    def _content(self, container: str) -> Iterator[Check]:
+        there = self._count(container, {table: f"to_regclass('{table}') is not null" for table in _TABLES})
+        no_data = "no starting data" if self.blueprint["verify"].get("starting_data") == "empty" else "the starting data did not bring it"
+        hint = "give the organization starting data: a schema file or a backup"
+        yield _usable_check("schema", "The league's tables", there["sprocket.organization"] == "t", no_data, hint)
+        present = {table: f"count(*) from {table}" for table in _TABLES if there[table] == "t"}
+        counts = {table: int(text or 0) for table, text in self._count(container, present).items()}
+        missing = no_data if there["sprocket.organization"] != "t" else "no organization in the table"
+        yield _usable_check("organization", "The league is in it", counts.get("sprocket.organization", 0) > 0, missing, hint)
+        people = counts.get("mledb.player", 0) + counts.get('sprocket."user"', 0)
+        hint = "the API lets in only people it knows: a row in mledb.player, or a user made beforehand"
+        missing = no_data if there["sprocket.organization"] != "t" else "nobody can sign in, no player and no user is known"
+        yield _usable_check("sign-in", "Somebody can sign in", people > 0, missing, hint)
+
+    def _count(self, container: str, questions: Mapping[str, str]) -> dict[str, str]:
+        """One read-only query per question, all in one call."""
+        user, name = self._database()
+        sql = [part for question in questions.values() for part in ("-c", f"select {question}")]
+        command = ["psql", "-X", "-q", "-tA", "-U", user, "-d", name, "-c", "set default_transaction_read_only = on", *sql]
+        code, output = self.reader.run_in(container, command, timeout_s=TIMEOUT_S) if questions else (0, "")
+        lines = output.split() if code == 0 else []
+        return dict(zip(questions, [*lines, *[""] * len(questions)], strict=False))
+
+    def _database(self) -> tuple[str, str]:
+        facts = self.blueprint["verify"]["database"]
+        return str(facts["user"]), str(facts["name"])
+
+    def _container(self, component: Mapping[str, Any]) -> str:
+        service = self.services.get(str(component["services"][0]))
+        return service.running[0].container if service and service.running else ""
+
+
+def request(
+    address: str, port: int, method: str, host: str, path: str, *, body: object, headers: Mapping[str, str], tls: bool
+) -> Answer:
+    """One HTTP request to an address, under another host's name; never follows a redirect."""
+    usual = 443 if tls else 80
+    named = {"Host": host if port == usual else f"{host}:{port}", "Connection": "close", "User-Agent": "sprocket-verify", **headers}
+    data = None if body is None else json.dumps(body).encode()
+    if data is not None:
+        named["Content-Type"] = "application/json"
+    try:
+        with closing(_connection(address, port, host, tls=tls)) as connection:
+            connection.request(method, path, body=data, headers=named)
+            response = connection.getresponse()
+            text = response.read(_MAX_BODY).decode("utf-8", "replace")
+            return Answer(response.status, {key.lower(): value for key, value in response.getheaders()}, text)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return Answer(0, {}, getattr(error, "strerror", "") or type(error).__name__)
+
+
+def _connection(address: str, port: int, host: str, *, tls: bool) -> http.client.HTTPConnection:
+    connection = http.client.HTTPConnection(address, port, timeout=TIMEOUT_S)
+    if tls:
+        plain = socket.create_connection((address, port), timeout=TIMEOUT_S)
+        connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+    return connection
+
+
+def _service_state(service: LiveService | None) -> tuple[CheckState, str]:
+    if service is None:
+        return "failed", "is not there"
+    if service.is_job:
+        newest = service.tasks[0] if service.tasks else None
+        if newest is None:
+            return "failed", "never ran"
+        done = newest.state == "complete" and newest.exit_code in {0, None}
+        return ("ok", "finished") if done else ("failed", f"{newest.state} {newest.error}".strip())
+    running = service.running
+    sick = [task for task in running if task.health not in {"", "healthy"}]
+    detail = f"{len(running)} of {service.wanted} running"
+    if len(running) != service.wanted:
+        error = next((task.error for task in service.tasks if task.error), "")
+        return "failed", f"{detail}; {error}" if error else detail
+    if sick:
+        return "failed", f"{detail}, {len(sick)} {sick[0].health}"
+    return "ok", detail + (", healthy" if running and running[0].health else "")
+
+
+def _runs_image(service: LiveService, locked: Mapping[str, Any]) -> bool:
+    """Whether what runs is what the lock says: by id for a local image, by digest for a pinned one."""
+    local_id, digest = str(locked.get("local_id", "")), str(locked.get("digest", ""))
+    if local_id:
+        return all(task.image_id in {"", local_id} for task in service.running)
+    return digest in service.image if digest.startswith("sha256:") else True
+
+
+def _usable_check(name: str, title: str, good: bool, missing: str, hint: str) -> Check:  # noqa: FBT001
+    line: Line = "usable"
+    return Check(f"usable/{name}", title, "ok" if good else "warning", "" if good else missing, "" if good else hint, line)
+
+
+def _json(answer: Answer) -> dict[str, Any]:
+    try:
+        data = json.loads(answer.body)
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}

@@ -1,0 +1,84 @@
+"""The Celery application: tasks carry a run's number only, results are ignored, the database is the truth.
+
+Without SPROCKET_BROKER_URL messages are files in the data folder (broker.py); with it, any broker Celery knows.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_process_init, worker_process_shutdown, worker_ready, worker_shutdown
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sprocket_v2.settings")
+
+from django.conf import settings  # noqa: E402 - needs the line above
+
+from sprocket_v2 import broker  # noqa: E402
+
+LONGEST_RUN_S = 3600
+RECONCILE_EVERY_S = 15.0
+
+
+def configuration(broker_url: str, data_dir: Path) -> dict[str, Any]:
+    """Celery's settings for an embedded (empty address) or a real broker."""
+    common = {
+        "broker_connection_retry_on_startup": True,
+        "task_ignore_result": True,
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": False,  # the reconciler decides, by the run's row
+        "worker_prefetch_multiplier": 1,
+        "worker_max_tasks_per_child": 50,
+        "worker_send_task_events": False,
+        "worker_hijack_root_logger": False,
+        "task_default_queue": "runs",
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "timezone": "UTC",
+        "enable_utc": True,
+        "beat_schedule": {"reconcile": {"task": "provisioning.reconcile", "schedule": RECONCILE_EVERY_S}},
+    }
+    if not broker_url:
+        broker.register()
+        return {**common, "broker_url": f"{broker.ALIAS}://", "broker_transport_options": broker.embedded_options(data_dir)}
+    options = {"visibility_timeout": 2 * LONGEST_RUN_S} if broker_url.startswith(("redis", "rediss")) else {}
+    return {**common, "broker_url": broker_url, "broker_transport_options": options}
+
+
+app = Celery("sprocket_v2", set_as_current=True)
+app.conf.update(configuration(settings.SPROCKET_BROKER_URL, Path(settings.SPROCKET_DATA_DIR)))
+app.conf.beat_schedule_filename = str(Path(settings.SPROCKET_DATA_DIR) / "beat-schedule")
+app.autodiscover_tasks(["provisioning"])
+
+
+@worker_ready.connect
+def _begin_reconciling(**_: Any) -> None:  # noqa: ANN401 - Celery's signal
+    """The embedded worker repairs by itself, in a thread: no second process, and it runs while the pool is busy."""
+    if not settings.SPROCKET_BROKER_URL:
+        from provisioning.reconcile import Reconciler
+
+        Reconciler.shared().start(RECONCILE_EVERY_S)
+
+
+@worker_shutdown.connect
+def _end_reconciling(**_: Any) -> None:  # noqa: ANN401
+    if not settings.SPROCKET_BROKER_URL:
+        from provisioning.reconcile import Reconciler
+
+        Reconciler.shared().stop()
+
+
+@worker_process_init.connect
+def _keep_a_spare(**_: Any) -> None:  # noqa: ANN401
+    from provisioning.execution import keep_spare
+
+    keep_spare()
+
+
+@worker_process_shutdown.connect
+def _drop_the_spare(**_: Any) -> None:  # noqa: ANN401
+    from provisioning.execution import drop_spare
+
+    drop_spare()
