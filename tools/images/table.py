@@ -1,0 +1,78 @@
+"""The images the demo and the tests need, and how each is made where it cannot be pulled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+APPLICATIONS = "ghcr.io/sprocketbot"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image.
+
+    Attributes:
+        stand_in: made by this project, under the real name; never pulled.
+        lines: Dockerfile lines after FROM the base; files are copied from the build context.
+    """
+
+    name: str
+    stand_in: bool
+    lines: tuple[str, ...]
+
+
+_STANDIN = ("COPY standins/ /opt/standin/", "ENV PATH=/opt/standin/bin:/usr/local/bin:/usr/bin:/bin", "WORKDIR /app")
+
+
+def _application(service: str) -> Image:
+    return Image(f"{APPLICATIONS}/{service}:standin", True, (*_STANDIN, 'CMD ["node"]'))
+
+
+def _backing(name: str, command: str, *more: str) -> Image:
+    return Image(name, True, (*_STANDIN, *more, f'CMD ["{command}"]'))
+
+
+IMAGES: tuple[Image, ...] = (
+    Image(
+        "postgres:15-bookworm",
+        False,
+        (
+            "COPY files/postgres-entrypoint.sh /usr/local/bin/docker-entrypoint.sh",
+            "ENV PATH=/usr/lib/postgresql/15/bin:/usr/local/bin:/usr/bin:/bin PGDATA=/var/lib/postgresql/data LANG=C.UTF-8",
+            "RUN mkdir -p /var/lib/postgresql/data /var/run/postgresql && chown -R postgres: /var/lib/postgresql /var/run/postgresql",
+            "STOPSIGNAL SIGINT",
+            'ENTRYPOINT ["docker-entrypoint.sh"]',
+            'CMD ["postgres"]',
+        ),
+    ),
+    Image(
+        "redis:7.0-bookworm",
+        False,
+        (
+            "COPY files/redis-entrypoint.sh /usr/local/bin/docker-entrypoint.sh",
+            "RUN mkdir -p /data && chown redis: /data",
+            "WORKDIR /data",
+            'ENTRYPOINT ["docker-entrypoint.sh"]',
+            'CMD ["redis-server"]',
+        ),
+    ),
+    Image("traefik:v3.7", False, ("COPY traefik /usr/local/bin/traefik", 'CMD ["traefik"]')),
+    *(
+        _application(service)
+        for service in (
+            "core",
+            "web",
+            "discord-bot",
+            "matchmaking-service",
+            "notification-service",
+            "submission-service",
+            "server-analytics-service",
+            "image-generation-service",
+            "replay-parse-service",
+        )
+    ),
+    _backing("influxdb:2.7-standin", "influxd"),
+    _backing("rabbitmq:3.13-standin", "rabbitmq-server"),
+    _backing("grafana/grafana:11-standin", "grafana-stand"),
+    _backing("twinproduction/gatus:v5-standin", "gatus"),
+)
