@@ -19,7 +19,10 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from blueprints.rendering import Rendering
+from blueprints.models import Blueprint
 from orgs import access
+from orgs.actions import record
+from orgs.models import Organization
 from provisioning import execution, planning, secret_store
 from provisioning.docker_door import docker_reader
 from provisioning.engine_events import Event
@@ -67,7 +70,7 @@ class PreviewResult:
         return bool(self.steps)
 
 
-def preview_now(*, org: Any, rendering: Rendering, on_event: OnEvent | None = None) -> PreviewResult:  # noqa: ANN401
+def preview_now(*, org: Organization, rendering: Rendering, on_event: OnEvent | None = None) -> PreviewResult:  # noqa: ANN401
     """Preview a rendering in this process's own child; leaves no row.
 
     Raises:
@@ -90,7 +93,7 @@ def preview_now(*, org: Any, rendering: Rendering, on_event: OnEvent | None = No
     return PreviewResult(basis, outcome.changes, outcome.steps, missing, outcome.duration_s)
 
 
-def propose(*, org: Any, blueprint: Any, actor: Any, on_event: OnEvent | None = None) -> Plan:  # noqa: ANN401 - rows
+def propose(*, org: Organization, blueprint: Blueprint, actor: Any, on_event: OnEvent | None = None) -> Plan:  # noqa: ANN401 - rows
     """Preview a blueprint here and now, and keep it as a plan.
 
     Raises:
@@ -103,7 +106,7 @@ def propose(*, org: Any, blueprint: Any, actor: Any, on_event: OnEvent | None = 
     return done.plan
 
 
-def approve(*, plan: Plan, actor: Any) -> Plan:  # noqa: ANN401
+def approve(*, plan: Plan, actor: Any, via: str = "web") -> Plan:  # noqa: ANN401
     """Say yes to exactly this plan."""
     access.require(actor, plan.organization, "approve")
     if plan.basis != "live":
@@ -113,7 +116,9 @@ def approve(*, plan: Plan, actor: Any) -> Plan:  # noqa: ANN401
             plan.refresh_from_db()
         if plan.state != PlanState.APPROVED:
             raise StaleError(f"the plan is {plan.state}", hint=plan.reason or "make a new plan", where=f"plan {plan.number}")
-        Approval.objects.get_or_create(organization=plan.organization, plan=plan, author=actor)
+        _, is_new = Approval.objects.get_or_create(organization=plan.organization, plan=plan, author=actor)
+        if is_new:
+            record(org=plan.organization, actor=actor, what="plan approved", detail=f"plan {plan.number}", via=via)
     return plan
 
 
@@ -126,25 +131,30 @@ def withdraw(*, plan: Plan, actor: Any) -> Plan:  # noqa: ANN401
 
 
 def apply(*, plan: Plan, actor: Any, idempotency_key: str = "", ring: bool = True) -> Run:  # noqa: ANN401
-    """Ask for an approved plan to be applied. Without an idempotency key, the plan itself is the key: one apply per approval."""
-    if plan.state != PlanState.APPROVED and not Run.objects.for_org(plan.organization).filter(plan=plan, kind=RunKind.APPLY).exists():
-        raise StaleError(f"the plan is {plan.state}, not approved", hint=plan.reason or "approve it first", where=f"plan {plan.number}")
-    return request_run(
-        org=plan.organization, kind=RunKind.APPLY, actor=actor, plan=plan, idempotency_key=idempotency_key, ring=ring
-    )
+    """Ask for an approved plan to be applied; while its run is not finished, asking again gives that run."""
+    org = plan.organization
+    access.require(actor, org, "apply")
+    known = _known(org, idempotency_key, _digest_of(RunKind.APPLY, None, plan))
+    if known:
+        return known
+    if plan.state != PlanState.APPROVED:
+        hint = plan.reason or ("approve it first" if plan.state == PlanState.PROPOSED else "make a new plan")
+        raise StaleError(f"the plan is {plan.state}, not approved", hint=hint, where=f"plan {plan.number}")
+    open_run: Run | None = Run.objects.for_org(org).filter(plan=plan, kind=RunKind.APPLY).exclude(state__in=FINISHED).first()
+    return open_run or request_run(org=org, kind=RunKind.APPLY, actor=actor, plan=plan, idempotency_key=idempotency_key, ring=ring)
 
 
-def destroy(*, org: Any, actor: Any, idempotency_key: str = "", ring: bool = True) -> Run:  # noqa: ANN401
+def destroy(*, org: Organization, actor: Any, idempotency_key: str = "", ring: bool = True) -> Run:  # noqa: ANN401
     """Ask for the deployment to be removed; volumes that are to be kept stay."""
     return request_run(org=org, kind=RunKind.DESTROY, actor=actor, idempotency_key=idempotency_key, ring=ring)
 
 
 def request_run(
     *,
-    org: Any,  # noqa: ANN401
+    org: Organization,
     kind: str,
     actor: Any,  # noqa: ANN401
-    blueprint: Any = None,  # noqa: ANN401
+    blueprint: Blueprint | None = None,  # noqa: ANN401
     plan: Plan | None = None,
     idempotency_key: str = "",
     ring: bool = True,
@@ -177,6 +187,7 @@ def request_run(
             request_digest=digest,
             sent_at=None if ring else Now(),
         )
+        record(org=org, actor=actor, what=f"{kind} asked for", detail=f"run {run.number}", via="web" if ring else "cli")
         if ring:
             transaction.on_commit(partial(ring_for, run.pk))
     run.refresh_from_db()
@@ -210,7 +221,7 @@ def cancel(*, run: Run, actor: Any) -> Run:  # noqa: ANN401
     return run
 
 
-def verify_now(*, org: Any) -> Verdict:  # noqa: ANN401
+def verify_now(*, org: Organization) -> Verdict:  # noqa: ANN401
     """Look at the deployment here and now; the verdict is kept as the stack's latest.
 
     Raises:
@@ -240,7 +251,7 @@ def ring_for(run_id: int) -> bool:
     return True
 
 
-def _known(org: Any, key: str, digest: str) -> Run | None:  # noqa: ANN401
+def _known(org: Organization, key: str, digest: str) -> Run | None:  # noqa: ANN401
     """The run an earlier request with this key made."""
     run = Run.objects.for_org(org).filter(idempotency_key=key).first() if key else None
     if run and run.request_digest != digest:
@@ -248,7 +259,7 @@ def _known(org: Any, key: str, digest: str) -> Run | None:  # noqa: ANN401
     return run
 
 
-def _digest_of(kind: str, blueprint: Any, plan: Plan | None) -> str:  # noqa: ANN401
+def _digest_of(kind: str, blueprint: Blueprint | None, plan: Plan | None) -> str:  # noqa: ANN401
     text = json.dumps([str(kind), blueprint.pk if blueprint else None, plan.pk if plan else None])
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Django's entry for provisioning."""
+"""Django's entry for provisioning: tells blueprints what the machine that deploys knows."""
 
 from __future__ import annotations
 
@@ -10,3 +10,11 @@ class ProvisioningConfig(AppConfig):
 
     name = "provisioning"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Blueprints may not look to the right, so it is told where image ids and secret versions come from."""
+        from blueprints.actions import know_the_machine
+        from provisioning.docker_door import local_image_ids
+        from provisioning.secret_store import secret_versions
+
+        know_the_machine(image_ids=local_image_ids, secret_versions=secret_versions)

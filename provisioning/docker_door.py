@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from provisioning.live import LiveReader
+from sprocket_v2.errors import SprocketError
 
 
 def docker_reader() -> LiveReader:
@@ -11,6 +12,20 @@ def docker_reader() -> LiveReader:
     Raises:
         ApplyError: Docker cannot be reached; the message tells the three reasons apart.
     """
+    return _connect()
+
+
+def _connect() -> LiveReader:
     from provisioning.providers.swarm.client import connect
 
     return connect()
+
+
+def local_image_ids(references: list[str]) -> dict[str, str]:
+    """Image reference -> id, of those that are on this machine; nothing where Docker cannot be reached."""
+    try:
+        reader = docker_reader()
+        found = {reference: reader.local_image_id(reference) for reference in references}
+    except SprocketError:
+        return {}
+    return {reference: image_id for reference, image_id in found.items() if image_id}

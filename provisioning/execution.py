@@ -12,13 +12,15 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from blueprints.models import Blueprint
+from blueprints.rendering import Rendering
 from provisioning import leases, planning, secret_store
 from provisioning.docker_door import docker_reader
 from provisioning.engine_events import Event
 from provisioning.live import live_fingerprint
 from provisioning.materials import material, rendering_of
 from provisioning.models import Plan, Run, StackState
-from provisioning.operations import Outcome, Request, Spare, run_operation
+from provisioning.operations import Outcome, Request, Spare, Verb, run_operation
 from provisioning.recorder import LeaseLostError, Recorder
 from provisioning.states import PlanState, RunKind, RunState
 from provisioning.verdict import Verdict
@@ -70,8 +72,16 @@ def _taken(run: Run, lease: leases.Lease) -> bool:
         error = {"kind": "deliveries", "message": f"tried {run.deliveries} times without an end", "hint": "look at its events, then recover it"}
         run.move(RunState.NEEDS_RECOVERY, error=error)
         return False
-    values = {"deliveries": F("deliveries") + 1, "fencing": lease.fencing, "worker": lease.owner, "pid": None, "mark": ""}
-    return run.move(RunState.RUNNING, started=Now(), heartbeat=Now(), **values)
+    return run.move(
+        RunState.RUNNING,
+        deliveries=F("deliveries") + 1,
+        fencing=lease.fencing,
+        worker=lease.owner,
+        started=Now(),
+        heartbeat=Now(),
+        pid=None,
+        mark="",
+    )
 
 
 class _Execution:
@@ -90,7 +100,8 @@ class _Execution:
         except EngineError as error:
             self._failed(error.error)
         except SprocketError as error:
-            self._failed({"kind": "refused", **error.as_dict()})
+            kind = "stale" if isinstance(error, StaleError) else "refused"
+            self._failed({"kind": kind, **error.as_dict()})
         except Exception as error:
             hint = "this is a fault of the control plane: please report it with the run's number"
             self._failed({"kind": "fault", "message": type(error).__name__, "hint": hint, "where": f"run {self.run.number}"})
@@ -99,6 +110,8 @@ class _Execution:
     # Kinds
 
     def _preview(self) -> None:
+        if self.run.blueprint is None:
+            raise ApplyError("this run has no blueprint", hint="propose a blueprint again", where=f"run {self.run.number}")
         plan = planning.make_plan(
             org=self.org, blueprint=self.run.blueprint, author=self.run.requested_by, name=self._folder, operate=self._operate
         )
@@ -171,7 +184,7 @@ class _Execution:
             raise EngineError(outcome)
         return outcome
 
-    def _without_plan(self, op: Any, blueprint: Any) -> Outcome:  # noqa: ANN401 - a verb; blueprints.models.Blueprint
+    def _without_plan(self, op: Verb, blueprint: Blueprint | None) -> Outcome:
         if blueprint is None:
             raise ApplyError("nothing is deployed", hint="propose, approve and apply a blueprint first", where=self.org.slug)
         try:
@@ -188,7 +201,7 @@ class _Execution:
         verdict = secret_store.stack_state(self.org).last_verdict
         self._ended(RunState.SUCCEEDED, verdict=verdict, changes=plan.changes)
 
-    def _applied(self, plan: Plan, rendering: Any, outcome: Outcome) -> None:  # noqa: ANN401 - blueprints.rendering.Rendering
+    def _applied(self, plan: Plan, rendering: Rendering, outcome: Outcome) -> None:
         self.recorder.say("looking whether it works")
         verdict = self._verdict(rendering.blueprint, rendering.lock)
         self._remember(
@@ -201,7 +214,7 @@ class _Execution:
         plan.move(PlanState.APPLIED)
         values: dict[str, Any] = {"verdict": verdict.as_dict(), "changes": dict(outcome.changes)}
         if verdict.runs == "failed":
-            error = {"kind": "verdict", "message": f"applied, but it {verdict.runs_text()}", "hint": "the checks below say what to look at"}
+            error = {"kind": "verdict", "message": f"applied, but it {verdict.runs_text}", "hint": "the checks below say what to look at"}
             self._ended(RunState.FAILED, error=error, **values)
             return
         self._ended(RunState.SUCCEEDED, **values)
@@ -219,7 +232,7 @@ class _Execution:
     def _remember(self, **values: Any) -> None:  # noqa: ANN401 - columns of StackState
         """Note what is known of the stack, under our lease only."""
         with transaction.atomic():
-            if not self.run.write(fencing=self.lease.fencing, heartbeat=Now()):
+            if not self.run.write(under=self.lease.fencing, heartbeat=Now()):
                 raise LeaseLostError("the lease is lost", hint="another worker took the stack over")
             secret_store.stack_state(self.org)
             StackState.objects.for_org(self.org).update(updated=Now(), **values)
@@ -245,10 +258,10 @@ class _Execution:
             return
         self.run.refresh_from_db()
         if state == RunState.CANCELLED and self.run.state == RunState.RUNNING:
-            self.run.move(RunState.CANCELLING, fencing=self.lease.fencing)
-        if not self.run.move(state, fencing=self.lease.fencing, pid=None, **values):
+            self.run.move(RunState.CANCELLING, under=self.lease.fencing)
+        if not self.run.move(state, under=self.lease.fencing, pid=None, **values):
             self.run.refresh_from_db()
-            self.run.move(state, fencing=self.lease.fencing, pid=None, **values)
+            self.run.move(state, under=self.lease.fencing, pid=None, **values)
 
 
 def keep_spare() -> None:

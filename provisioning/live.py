@@ -72,6 +72,10 @@ class LiveReader(Protocol):
         """All networks, volumes, configs and secrets that carry the organization's label."""
         ...
 
+    def local_image_id(self, reference: str) -> str:
+        """The id of an image on this machine; empty when it is not here."""
+        ...
+
     def run_in(self, container: str, command: Sequence[str], *, timeout_s: float = 10.0) -> tuple[int, str]:
         """Exit code and output of a command inside a container."""
         ...

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit, urlunsplit
 from django.conf import settings
 
 from blueprints.rendering import Rendering, digest_of, write_bundle
+from blueprints.models import Blueprint
+from orgs.models import Organization
 from provisioning import secret_store
 from provisioning.operations import Request, Verb
 from provisioning.state import stored_digest
@@ -30,7 +32,7 @@ Basis = Literal["live", "empty-host"]
 class Material:
     """One rendering of one organization, ready to be handed to the engine."""
 
-    org: Any
+    org: Organization
     rendering: Rendering
     wanted: tuple[secret_store.Wanted, ...]
     run_dir: Path
@@ -56,7 +58,7 @@ class Material:
         )
 
 
-def rendering_of(blueprint: Any) -> Rendering:  # noqa: ANN401 - blueprints.models.Blueprint
+def rendering_of(blueprint: Blueprint) -> Rendering:
     """A stored blueprint's files, checked against its digest.
 
     Raises:
@@ -75,7 +77,7 @@ def rendering_of(blueprint: Any) -> Rendering:  # noqa: ANN401 - blueprints.mode
 
 
 @contextmanager
-def material(org: Any, rendering: Rendering, name: str) -> Iterator[Material]:  # noqa: ANN401
+def material(org: Organization, rendering: Rendering, name: str) -> Iterator[Material]:  # noqa: ANN401
     """Lay the bundle out in a run's folder; the bundle is removed afterwards, journal and state exports stay.
 
     Args:

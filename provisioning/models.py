@@ -5,23 +5,15 @@ Fields, constraints, short queries and compare-and-set moves; no engine, no Dock
 
 from __future__ import annotations
 
-import secrets
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from orgs.models import Organization, OrgQuerySet
 from provisioning.states import FINISHED, PlanState, RunKind, RunState, plan_may_move, run_may_move
-
-
-class OrgQuerySet(models.QuerySet[Any]):
-    """Rows that belong to one organization are reached through `for_org` only (rule 16)."""
-
-    def for_org(self, org: Any) -> Self:  # noqa: ANN401 - orgs.models.Organization; the column is what counts
-        """Only this organization's rows."""
-        return self.filter(organization=org)
 
 
 class PlanQuerySet(OrgQuerySet):
@@ -39,7 +31,7 @@ def _choices(states: type[Any]) -> list[tuple[str, str]]:
 class Plan(models.Model):
     """What an approval is bound to (D5): needs, files, template release, engine plan, state, secret versions, live objects."""
 
-    organization = models.ForeignKey("orgs.Organization", on_delete=models.CASCADE, related_name="plans")
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="plans")
     number = models.PositiveIntegerField()
     blueprint = models.ForeignKey("blueprints.Blueprint", on_delete=models.PROTECT, related_name="plans")
     needs_digest = models.CharField(max_length=80)
@@ -86,7 +78,7 @@ class Plan(models.Model):
 class Approval(models.Model):
     """Somebody's yes to exactly one plan."""
 
-    organization = models.ForeignKey("orgs.Organization", on_delete=models.CASCADE, related_name="+")
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="approvals")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created = models.DateTimeField(auto_now_add=True)
@@ -109,7 +101,7 @@ class Run(models.Model):
     of the worker names it. `pid`, `pid_started` and `mark` tell the child's process group for certain.
     """
 
-    organization = models.ForeignKey("orgs.Organization", on_delete=models.CASCADE, related_name="runs")
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="runs")
     number = models.PositiveIntegerField()
     kind = models.CharField(max_length=8, choices=_choices(RunKind))
     state = models.CharField(max_length=16, choices=_choices(RunState), default=RunState.QUEUED)
@@ -154,37 +146,37 @@ class Run(models.Model):
         """Nothing more will happen to it."""
         return self.state in FINISHED
 
-    def move(self, new: str, *, fencing: int | None = None, **values: Any) -> bool:  # noqa: ANN401 - column values
+    def move(self, new: str, *, under: int | None = None, **values: Any) -> bool:  # noqa: ANN401 - column values
         """Compare-and-set to another state; False when somebody else was first, or our lease is no longer the valid one.
 
         Args:
-            fencing: the number of our lease; checked in the same statement against run and lease (rule 2).
+            under: the number of our lease; checked in the same statement against run and lease (rule 2).
         """
         if not run_may_move(self.state, new):
             return False
         if new in FINISHED:
             values.setdefault("finished", Now())
-        moved = self._mine(fencing).filter(state=self.state).update(state=new, **values)
+        moved = self._mine(under).filter(state=self.state).update(state=new, **values)
         if moved:
             self.refresh_from_db()
         return bool(moved)
 
-    def write(self, *, fencing: int, **values: Any) -> bool:  # noqa: ANN401 - column values
+    def write(self, *, under: int, **values: Any) -> bool:  # noqa: ANN401 - column values
         """Change columns under our lease; False when the lease is no longer ours."""
-        return bool(self._mine(fencing).update(**values))
+        return bool(self._mine(under).update(**values))
 
-    def _mine(self, fencing: int | None) -> models.QuerySet[Run]:
+    def _mine(self, under: int | None) -> models.QuerySet[Run]:
         rows = Run.objects.filter(pk=self.pk)
-        if fencing is None:
+        if under is None:
             return rows
-        held = StackLease.objects.filter(organization=models.OuterRef("organization"), fencing=fencing, expires__gt=Now())
-        return rows.filter(models.Exists(held), fencing=fencing)
+        held = StackLease.objects.filter(organization=models.OuterRef("organization"), fencing=under, expires__gt=Now())
+        return rows.filter(models.Exists(held), fencing=under)
 
 
 class RunEvent(models.Model):
     """One thing that happened during a run, in order. Masked before it came here."""
 
-    organization = models.ForeignKey("orgs.Organization", on_delete=models.CASCADE, related_name="+")
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
     seq = models.PositiveIntegerField()
     at = models.DateTimeField()
@@ -210,7 +202,7 @@ class RunEvent(models.Model):
 class StackLease(models.Model):
     """Who works on an organization's stack; one row each, never deleted. Its clock is the database's."""
 
-    organization = models.OneToOneField("orgs.Organization", on_delete=models.CASCADE, related_name="lease")
+    organization = models.OneToOneField(Organization, on_delete=models.CASCADE, related_name="lease")
     owner = models.CharField(max_length=120, blank=True)
     fencing = models.PositiveBigIntegerField(default=0)
     expires = models.DateTimeField()
@@ -224,7 +216,7 @@ class StackLease(models.Model):
 class Secret(models.Model):
     """A secret of an organization, by name. Values are versions."""
 
-    organization = models.ForeignKey("orgs.Organization", on_delete=models.CASCADE, related_name="secrets")
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="secrets")
     name = models.CharField(max_length=63)
     created = models.DateTimeField(auto_now_add=True)
 
@@ -243,7 +235,7 @@ class Secret(models.Model):
 class SecretVersion(models.Model):
     """One value, sealed; shown to nobody. The fingerprint is keyed: it tells a change and nothing else."""
 
-    organization = models.ForeignKey("orgs.Organization", on_delete=models.CASCADE, related_name="+")
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     secret = models.ForeignKey(Secret, on_delete=models.CASCADE, related_name="versions")
     version = models.PositiveIntegerField()
     sealed = models.BinaryField()
@@ -266,7 +258,7 @@ class SecretVersion(models.Model):
 class StackState(models.Model):
     """What is known of an organization's stack since its last run."""
 
-    organization = models.OneToOneField("orgs.Organization", on_delete=models.CASCADE, related_name="stack_state")
+    organization = models.OneToOneField(Organization, on_delete=models.CASCADE, related_name="stack_state")
     sealed_passphrase = models.BinaryField()
     state_digest = models.CharField(max_length=80, blank=True)
     applied_blueprint = models.ForeignKey("blueprints.Blueprint", null=True, on_delete=models.SET_NULL, related_name="+")
@@ -281,12 +273,7 @@ class StackState(models.Model):
         return f"stack of {self.organization_id}"
 
 
-def next_number(model: type[Plan | Run], org: Any) -> int:  # noqa: ANN401 - orgs.models.Organization
+def next_number(model: type[Plan | Run], org: Organization) -> int:
     """The next number of an organization's plans or runs; call it inside the transaction that inserts the row."""
     last = model.objects.for_org(org).aggregate(last=models.Max("number"))["last"]
     return int(last or 0) + 1
-
-
-def new_key() -> str:
-    """An idempotency key for callers who do not bring one."""
-    return secrets.token_urlsafe(24)

@@ -14,13 +14,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from provisioning import processes
 from provisioning.engine_events import Event, event_from
+from provisioning.secret_socket import SecretServer
 from sprocket_v2.errors import ApplyError, SetupError
 
 Verb = Literal["preview", "apply", "refresh", "destroy"]
@@ -240,8 +241,8 @@ def run_operation(
     try:
         on_start(child.pid, child.started, child.mark)
         child.send(request.line())
-        values = tuple(request.secrets.values())
-        outcome = _Following(child, on_event, should_stop, deadline_s, stall_after_s, grace_s, values).to_the_end()
+        mask = SecretServer(request.secrets, Path(request.run_dir)).mask
+        outcome = _Following(child, on_event, should_stop, deadline_s, stall_after_s, grace_s, mask).to_the_end()
     except BaseException:
         child.stop_politely()
         raise
@@ -261,9 +262,9 @@ class _Following:
         deadline_s: float,
         stall_after_s: float,
         grace_s: float,
-        values: tuple[str, ...],
+        mask: Callable[[str], str],
     ) -> None:
-        self._values = values
+        self._mask = mask
         self._child, self._on_event, self._should_stop = child, on_event, should_stop
         self._began = self._last_event = time.monotonic()
         self._deadline_s, self._stall_after_s, self._grace_s = deadline_s, stall_after_s, grace_s
@@ -315,7 +316,7 @@ class _Following:
         data = self._result.data if self._result else {}
         error = data.get("error")
         if self._result is None:
-            error = _death(masked(self._child.last_words(), self._values), self._stop_kind)
+            error = _death(self._mask(self._child.last_words()), self._stop_kind)
         if self._stop_kind and error is not None:
             error = {**error, **_stop_error(self._stop_kind, self._deadline_s)}
         return Outcome(
@@ -346,13 +347,6 @@ def _death(tail: str, stop_kind: str) -> dict[str, str]:
         "hint": "apply again; if it ends the same way, `sprocket doctor` looks at the machine",
         "where": "engine",
     }
-
-
-def masked(text: str, values: Iterable[str]) -> str:
-    """The text without any of the values."""
-    for value in values:
-        text = text.replace(value, "***")
-    return text
 
 
 def refuse_full_disk(folder: Path) -> None:

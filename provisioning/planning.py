@@ -9,6 +9,8 @@ from typing import Any
 from django.db import transaction
 
 from blueprints.rendering import Rendering
+from blueprints.models import Blueprint
+from orgs.models import Organization
 from provisioning import secret_store
 from provisioning.docker_door import docker_reader
 from provisioning.live import live_fingerprint
@@ -22,7 +24,7 @@ Operate = Callable[[Request], Outcome]
 _NEW_PLAN = "make a new plan and approve that"
 
 
-def make_plan(*, org: Any, blueprint: Any, author: Any, name: str, operate: Operate) -> Plan:  # noqa: ANN401 - rows
+def make_plan(*, org: Organization, blueprint: Blueprint, author: Any, name: str, operate: Operate) -> Plan:  # noqa: ANN401 - rows
     """Preview a blueprint and keep what was seen as a plan; without an engine against an empty host, and the plan says so.
 
     Args:
@@ -89,9 +91,9 @@ def has_nothing_to_do(plan: Plan, rendering: Rendering) -> bool:
     return not plan.steps and nothing_moved(plan.organization, rendering)
 
 
-def nothing_moved(org: Any, rendering: Rendering) -> bool:  # noqa: ANN401
+def nothing_moved(org: Organization, rendering: Rendering) -> bool:  # noqa: ANN401
     """Compare with what the last apply noted: bundle digest, the state's digest, names, ids, versions and tasks of live objects."""
-    state = StackState.objects.for_org(org).first()
+    state: StackState | None = StackState.objects.for_org(org).first()
     if state is None or not state.live_fingerprint or state.applied_digest != rendering.digest:
         return False
     if not state.state_digest or known_state_digest(org.slug) != state.state_digest:
@@ -161,8 +163,8 @@ def _written(path: Path, text: str) -> Path | None:
 
 
 def _store(
-    org: Any,  # noqa: ANN401
-    blueprint: Any,  # noqa: ANN401
+    org: Organization,
+    blueprint: Blueprint,
     rendering: Rendering,
     author: Any,  # noqa: ANN401
     *,

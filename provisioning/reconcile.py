@@ -14,7 +14,7 @@ from django.db import close_old_connections
 from django.db.models import DateTimeField, ExpressionWrapper, Q, Value
 from django.db.models.functions import Now
 
-from provisioning import actions, leases, processes
+from provisioning import actions, execution, leases, processes
 from provisioning.models import Run
 from provisioning.states import UNDER_WAY, RunState
 
@@ -57,17 +57,17 @@ def _moved_on(run: Run, lease: leases.Lease) -> str:
     if run.state == RunState.CANCELLING or run.cancel_requested:
         error = {"kind": "cancelled", "message": "cancelled; its worker was gone by then", "hint": "apply again to go on"}
         return "taken_back" if _cancelled(run, lease, error) else ""
-    if run.deliveries < actions.execution.MAX_DELIVERIES:
-        moved = run.move(RunState.QUEUED, fencing=lease.fencing, sent_at=None, pid=None, mark="")
+    if run.deliveries < execution.MAX_DELIVERIES:
+        moved = run.move(RunState.QUEUED, under=lease.fencing, sent_at=None, pid=None, mark="")
         return "taken_back" if moved else ""
     error = {"kind": "deliveries", "message": f"its worker was lost {run.deliveries} times", "hint": "look at its events, then recover it"}
-    return "given_up" if run.move(RunState.NEEDS_RECOVERY, fencing=lease.fencing, error=error, pid=None) else ""
+    return "given_up" if run.move(RunState.NEEDS_RECOVERY, under=lease.fencing, error=error, pid=None) else ""
 
 
 def _cancelled(run: Run, lease: leases.Lease, error: dict[str, str]) -> bool:
     if run.state == RunState.RUNNING:
-        run.move(RunState.CANCELLING, fencing=lease.fencing)
-    return run.move(RunState.CANCELLED, fencing=lease.fencing, error=error, pid=None)
+        run.move(RunState.CANCELLING, under=lease.fencing)
+    return run.move(RunState.CANCELLED, under=lease.fencing, error=error, pid=None)
 
 
 def _is_dead(run: Run) -> bool:

@@ -75,7 +75,7 @@ class Recorder:
             return
         rows, self._waiting = self._waiting, []
         with transaction.atomic():
-            if not self._run.write(fencing=self._lease.fencing, heartbeat=Now()):
+            if not self._run.write(under=self._lease.fencing, heartbeat=Now()):
                 raise _lost(self._run)
             RunEvent.objects.bulk_create(rows)
 
@@ -88,7 +88,7 @@ class Recorder:
         now = time.monotonic()
         if now - self._renewed >= leases.RENEW_EVERY_S:
             self._renewed = now
-            if not (leases.renew(self._lease) and self._run.write(fencing=self._lease.fencing, heartbeat=Now())):
+            if not (leases.renew(self._lease) and self._run.write(under=self._lease.fencing, heartbeat=Now())):
                 raise _lost(self._run)
         if now - self._flushed >= FLUSH_EVERY_S:
             self.flush()
@@ -104,7 +104,7 @@ class Recorder:
 
     def started(self, pid: int, started: str, mark: str) -> None:
         """Store which process group works for this run, before it works (rule 3)."""
-        if not self._run.write(fencing=self._lease.fencing, pid=pid, pid_started=started, mark=mark):
+        if not self._run.write(under=self._lease.fencing, pid=pid, pid_started=started, mark=mark):
             raise _lost(self._run)
 
 

@@ -42,7 +42,7 @@ class Sealer:
         key = AESGCM(self._key(org, "seal"))
         return _FORMAT + nonce + key.encrypt(nonce, value.encode(), _bound_to(org, name, version))
 
-    def open(self, org: str, name: str, version: int, sealed: bytes) -> str:
+    def open(self, org: str, name: str, version: int, sealed: bytes | memoryview) -> str:
         """The value again.
 
         Raises:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,13 +16,14 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from blueprints.secret_files import generate, problem_with
+from orgs.actions import record
+from orgs.models import Organization
 from provisioning.models import Secret, SecretVersion, StackState
-from provisioning.seal import Sealer, read_master_key
+from provisioning.seal import Sealer, make_master_key, read_master_key
 from sprocket_v2.errors import ApplyError
 
-MIN_LENGTH = 12
 MAX_LENGTH = 64 * 1024
-_ALPHABET = string.ascii_letters + string.digits
 _NAME = re.compile(r"\A[a-z][a-z0-9-]{1,62}\Z")
 _PASSPHRASE = "state-passphrase"  # noqa: S105 - a name
 
@@ -73,10 +73,27 @@ def sealer() -> Sealer:
     Raises:
         SetupError: the key file is missing, readable by others, or no key.
     """
-    return _sealer_of(str(settings.SPROCKET_MASTER_KEY_FILE))
+    path = Path(settings.SPROCKET_MASTER_KEY_FILE)
+    if not path.exists():
+        make_key_at_setup()
+    return _sealer_of(str(path))
 
 
-def set_secret(*, org: Any, name: str, value: str, actor: Any = None, pattern: str = "") -> SecretVersion:  # noqa: ANN401 - rows of orgs
+def make_key_at_setup() -> bool:
+    """Make the master key of a control plane that has sealed nothing yet; True when it is new, to be shown once.
+
+    Raises:
+        SetupError: something is sealed already, so the key was lost and a new one would open none of it.
+    """
+    path = Path(settings.SPROCKET_MASTER_KEY_FILE)
+    if path.exists():
+        return False
+    if SecretVersion.objects.exists() or StackState.objects.exists():
+        read_master_key(path)  # says that it is missing, and what that means
+    return make_master_key(path)
+
+
+def set_secret(*, org: Organization, name: str, value: str, actor: Any, pattern: str = "", via: str = "web") -> SecretVersion:  # noqa: ANN401 - rows of orgs
     """Store a value as the next version; the same value again makes none.
 
     Args:
@@ -88,10 +105,12 @@ def set_secret(*, org: Any, name: str, value: str, actor: Any = None, pattern: s
     fingerprint = sealer().fingerprint(org.slug, name, value)
     with transaction.atomic():
         secret, _ = Secret.objects.get_or_create(organization=org, name=name)
-        last = secret.versions.order_by("-version").first()
+        last: SecretVersion | None = secret.versions.order_by("-version").first()
         if last and last.fingerprint == fingerprint:
             return last
-        return _store(secret, org, (last.version if last else 0) + 1, value, fingerprint, actor)
+        row = _store(secret, org, (last.version if last else 0) + 1, value, fingerprint, actor)
+        record(org=org, actor=actor, what="secret set", detail=f"{name} version {row.version}", via=via)
+    return row
 
 
 def refuse_bad_value(name: str, value: str, pattern: str = "") -> None:
@@ -99,29 +118,24 @@ def refuse_bad_value(name: str, value: str, pattern: str = "") -> None:
     where = f"secret {name}"
     if not _NAME.match(name):
         raise ApplyError("a secret's name is made of a-z, 0-9 and -", hint="take the name from `sprocket secret list`", where=where)
-    if len(value) < MIN_LENGTH:
-        raise ApplyError(
-            f"{len(value)} characters, the least is {MIN_LENGTH}", hint="use a longer one; short ones can be guessed", where=where
-        )
-    if len(value) > MAX_LENGTH or "\0" in value or value != value.strip():
-        raise ApplyError("too long, or with blanks around it", hint="paste it again, without line breaks at its ends", where=where)
-    if pattern and not re.fullmatch(pattern, value):
-        raise ApplyError(f"does not look like one: expected {pattern}", hint="copy the whole value, and nothing but it", where=where)
+    problem = problem_with(value, pattern) if len(value) <= MAX_LENGTH else f"has more than {MAX_LENGTH} characters"
+    if problem:
+        raise ApplyError(f"the value {problem}", hint="copy the whole value, and nothing but it", where=where)
 
 
-def secret_versions(org: Any) -> dict[str, int]:  # noqa: ANN401
+def secret_versions(org: Organization) -> dict[str, int]:  # noqa: ANN401
     """The latest version of each secret that has a value."""
     rows = SecretVersion.objects.for_org(org).order_by("version").values_list("secret__name", "version")
     return dict(rows)
 
 
-def missing_secrets(org: Any, wanted: Iterable[Wanted]) -> list[Wanted]:  # noqa: ANN401
+def missing_secrets(org: Organization, wanted: Iterable[Wanted]) -> list[Wanted]:  # noqa: ANN401
     """Those somebody has to bring and nobody has brought yet."""
     have = set(_rows(org))
     return [item for item in wanted if not item.is_ours_to_make and (item.name, item.version) not in have]
 
 
-def make_ready(org: Any, wanted: Iterable[Wanted], *, actor: Any = None) -> None:  # noqa: ANN401
+def make_ready(org: Organization, wanted: Iterable[Wanted], *, actor: Any = None) -> None:  # noqa: ANN401
     """Make what is ours to make; refuse when something is missing that a person has to bring.
 
     Raises:
@@ -137,7 +151,7 @@ def make_ready(org: Any, wanted: Iterable[Wanted], *, actor: Any = None) -> None
             _make(org, item, actor)
 
 
-def values_for(org: Any, wanted: Iterable[Wanted]) -> dict[str, str]:  # noqa: ANN401
+def values_for(org: Organization, wanted: Iterable[Wanted]) -> dict[str, str]:  # noqa: ANN401
     """`<org>/<name>@<version>` -> value, for the run's secret socket."""
     rows, opener = _rows(org), sealer()
     return {
@@ -148,7 +162,7 @@ def values_for(org: Any, wanted: Iterable[Wanted]) -> dict[str, str]:  # noqa: A
     }
 
 
-def fingerprints_for(org: Any, wanted: Iterable[Wanted]) -> dict[str, str]:  # noqa: ANN401
+def fingerprints_for(org: Organization, wanted: Iterable[Wanted]) -> dict[str, str]:  # noqa: ANN401
     """Name -> keyed fingerprint of the version the bundle names; sixty-four zeros for one that is not there yet."""
     rows = _rows(org)
     return {
@@ -156,27 +170,29 @@ def fingerprints_for(org: Any, wanted: Iterable[Wanted]) -> dict[str, str]:  # n
     }
 
 
-def stack_state(org: Any) -> StackState:  # noqa: ANN401
+def stack_state(org: Organization) -> StackState:  # noqa: ANN401
     """The organization's stack row, made with a new passphrase when it is the first time."""
-    found = StackState.objects.for_org(org).first()
+    found: StackState | None = StackState.objects.for_org(org).first()
     if found:
         return found
     sealed = sealer().seal(org.slug, _PASSPHRASE, 1, secrets.token_urlsafe(32))
-    return StackState.objects.get_or_create(organization=org, defaults={"sealed_passphrase": sealed})[0]
+    row: StackState
+    row, _ = StackState.objects.get_or_create(organization=org, defaults={"sealed_passphrase": sealed})
+    return row
 
 
-def passphrase_of(org: Any) -> str:  # noqa: ANN401
+def passphrase_of(org: Organization) -> str:  # noqa: ANN401
     """The passphrase of the organization's engine state."""
     return sealer().open(org.slug, _PASSPHRASE, 1, stack_state(org).sealed_passphrase)
 
 
-def _rows(org: Any) -> dict[tuple[str, int], SecretVersion]:  # noqa: ANN401
+def _rows(org: Organization) -> dict[tuple[str, int], SecretVersion]:  # noqa: ANN401
     rows = SecretVersion.objects.for_org(org).select_related("secret")
     return {(row.secret.name, row.version): row for row in rows}
 
 
-def _make(org: Any, item: Wanted, actor: Any) -> None:  # noqa: ANN401
-    value = item.placeholder or _generated(max(item.length, MIN_LENGTH))
+def _make(org: Organization, item: Wanted, actor: Any) -> None:  # noqa: ANN401
+    value = item.placeholder or generate(item.length)
     fingerprint = sealer().fingerprint(org.slug, item.name, value)
     secret, _ = Secret.objects.get_or_create(organization=org, name=item.name)
     try:
@@ -186,11 +202,7 @@ def _make(org: Any, item: Wanted, actor: Any) -> None:  # noqa: ANN401
         return  # somebody else was first: that value counts
 
 
-def _generated(length: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
-
-
-def _store(secret: Secret, org: Any, version: int, value: str, fingerprint: str, actor: Any) -> SecretVersion:  # noqa: ANN401
+def _store(secret: Secret, org: Organization, version: int, value: str, fingerprint: str, actor: Any) -> SecretVersion:  # noqa: ANN401
     sealed = sealer().seal(org.slug, secret.name, version, value)
     return SecretVersion.objects.create(
         organization=org, secret=secret, version=version, sealed=sealed, fingerprint=fingerprint, author=actor

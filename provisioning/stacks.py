@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -25,10 +24,10 @@ from pulumi import automation
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackNotFoundError
 from semver import VersionInfo
 
-from provisioning.engine_events import COMPONENT_TYPE, QUIET_OPS, Event, Kind, Steps, name_of, plain_op, resource_of
 from provisioning.program import build
 from provisioning.secret_socket import SecretServer
 from provisioning.state import canonical_digest, checkpoint_file
+from provisioning.translation import Emitter, Translation, private
 
 PROJECT = "sprocket"
 PLUGIN = "pulumi-resource-sprocket"
@@ -40,33 +39,6 @@ class EngineFailure(Exception):
     def __init__(self, kind: str, message: str, hint: str, where: str = "engine") -> None:
         super().__init__(message)
         self.error = {"kind": kind, "message": message, "hint": hint, "where": where}
-
-
-class Emitter:
-    """Writes events, masked, to the parent and to the run's journal. A parent that is gone does not stop the engine's clean end."""
-
-    def __init__(self, out: IO[str], journal: Path, mask: Callable[[str], str]) -> None:
-        self._out, self._mask = out, mask
-        self._journal = open(journal, "a", encoding="utf-8", opener=_private)  # noqa: PTH123 - Path.open has no opener
-        self._seq = 0
-        self._lock = threading.Lock()
-
-    def emit(self, kind: Kind, **parts: Any) -> None:  # noqa: ANN401 - the event's own fields
-        """One event."""
-        with self._lock:
-            self._seq += 1
-            line = self._mask(Event(seq=self._seq, at=datetime.now(UTC).isoformat(), kind=kind, **parts).line())
-            self._journal.write(line)
-            self._journal.flush()
-            try:
-                self._out.write(line)
-                self._out.flush()
-            except (BrokenPipeError, ValueError):
-                return
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 class Engine(automation.PulumiCommand):
@@ -90,7 +62,7 @@ class Engine(automation.PulumiCommand):
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
 
-    def run(  # type: ignore[override]  # the SDK's annotations are loose
+    def run(
         self,
         args: list[str],
         cwd: str,
@@ -144,50 +116,6 @@ class Stack(automation.Stack):
     def cli(self, *args: str) -> str:
         """Output of one CLI command on this stack."""
         return self._run_pulumi_cmd_sync(list(args)).stdout
-
-
-@dataclass
-class Translation:
-    """The engine's events turned into ours. Values never pass: only names, operations and paths."""
-
-    emitter: Emitter
-    steps: Steps = field(default_factory=Steps)
-    errors: list[tuple[str, str]] = field(default_factory=list)
-
-    def take(self, event: automation.EngineEvent) -> None:
-        """One event of the SDK's stream."""
-        if event.resource_pre_event:
-            self._resource("resource-pre", event.resource_pre_event.metadata)
-        elif event.res_outputs_event:
-            self._resource("resource-done", event.res_outputs_event.metadata)
-        elif event.res_op_failed_event:
-            self._resource("resource-failed", event.res_op_failed_event.metadata)
-        elif event.diagnostic_event:
-            self._diagnostic(event.diagnostic_event)
-        elif event.summary_event:
-            self.emitter.emit("summary", data={"changes": self.steps.changes()})
-
-    def _resource(self, kind: Kind, metadata: automation.StepEventMetadata) -> None:
-        resource, op = resource_of(metadata.urn), str(getattr(metadata.op, "value", metadata.op))
-        if not resource or (op in QUIET_OPS and kind == "resource-pre"):
-            return
-        state = metadata.new or metadata.old
-        component = name_of(state.parent) if state and f"{COMPONENT_TYPE}::" in state.parent else ""
-        fields = tuple(metadata.detailed_diff or metadata.diffs or ())
-        fields = fields if plain_op(op) in {"update", "replace"} else ()
-        reasons = tuple(metadata.keys or ()) if plain_op(op) == "replace" else ()
-        self.steps.add(metadata.urn, component, metadata.type, op, fields, reasons)
-        self.emitter.emit(kind, urn=metadata.urn, resource=resource, component=component, op=plain_op(op), fields=fields)
-
-    def _diagnostic(self, event: automation.DiagnosticEvent) -> None:
-        text = event.message.strip().partition("\nTraceback (most recent call last)")[0]
-        if not text or event.severity == "debug":
-            return
-        urn = event.urn or ""
-        if event.severity == "error":
-            self.errors.append((resource_of(urn), text))
-        kind: Kind = "diagnostic" if event.severity in {"error", "warning"} else "log"
-        self.emitter.emit(kind, urn=urn, resource=resource_of(urn), message=text, data={"severity": event.severity})
 
 
 class Operation:
@@ -323,7 +251,7 @@ def _folder(path: Path) -> Path:
 
 def _write_private(path: Path, text: str) -> None:
     path.unlink(missing_ok=True)
-    with open(path, "x", encoding="utf-8", opener=_private) as file:  # noqa: PTH123 - Path.open has no opener
+    with open(path, "x", encoding="utf-8", opener=private) as file:  # noqa: PTH123 - Path.open has no opener
         file.write(text)
 
 

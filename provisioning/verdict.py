@@ -53,6 +53,7 @@ class Verdict:
         """It runs, and people can use it."""
         return self.runs in {"ok", "warning"} and self.usable == "ok"
 
+    @property
     def runs_text(self) -> str:
         """The first line in words."""
         failed = [check for check in self.checks if check.line == "runs" and check.state == "failed"]
@@ -61,6 +62,7 @@ class Verdict:
         warned = [check for check in self.checks if check.line == "runs" and check.state == "warning"]
         return f"runs; {warned[0].detail}" if warned else "runs"
 
+    @property
     def usable_text(self) -> str:
         """The second line in words."""
         if self.runs == "failed":
@@ -74,8 +76,8 @@ class Verdict:
         """Plain data, as stored with a run and shown by `--json`."""
         return {
             "at": self.at,
-            "runs": {"state": self.runs, "text": self.runs_text()},
-            "usable": {"state": self.usable, "text": self.usable_text()},
+            "runs": {"state": self.runs, "text": self.runs_text},
+            "usable": {"state": self.usable, "text": self.usable_text},
             "green": self.is_green,
             "checks": [asdict(check) for check in self.checks],
         }

@@ -22,6 +22,7 @@ from sprocket_v2.errors import SprocketError, VerifyError
 
 TIMEOUT_S = 8.0
 PATIENCE_S = 20.0
+WEB_PORT = 3000
 LOGIN_MARKER = "Sign in with Discord"
 FOREIGN_ORIGIN = "https://not-of-this-league.example"
 _MAX_BODY = 256 * 1024
@@ -192,14 +193,13 @@ class Deployment:
         container = self._container(self.roles["web"])
         if not container:
             return Check("inside/web-api", title, "skipped", "no copy of the site runs")
-        if self.blueprint.get("images") == "stand-in":
-            answer = self._ask("GET", str(self.way.get("web_host") or self.way["host"]), self._port("web"), "/__standin/api")
-            good = answer.status == http.HTTPStatus.OK
-            detail = answer.says()
-        else:
-            script = f"fetch({json.dumps(origin + '/healthz')}).then(r=>process.exit(r.ok?0:1),()=>process.exit(1))"
-            code, _ = self.reader.run_in(container, ["node", "-e", script], timeout_s=TIMEOUT_S)
-            good, detail = code == 0, f"asked {origin}/healthz from inside"
+        is_stand_in = self.blueprint.get("images") == "stand-in"
+        # A stand-in's `node` knows one form of script only; its own page makes the call to the API.
+        url = f"http://127.0.0.1:{WEB_PORT}/__standin/api" if is_stand_in else f"{origin}/healthz"
+        client = "https" if url.startswith("https") else "http"
+        script = f"require('{client}').get('{url}',r=>process.exit(r.statusCode===200?0:1)).on('error',()=>process.exit(1))"
+        code, _ = self.reader.run_in(container, ["node", "-e", script], timeout_s=TIMEOUT_S)
+        good, detail = code == 0, f"{'reached' if code == 0 else 'did not reach'} {origin} from inside"
         hint = "" if good else f"{origin} has to lead to Traefik from inside the edge network too: check its aliases"
         return Check("inside/web-api", title, "ok" if good else "failed", detail, hint)
 

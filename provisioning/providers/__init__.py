@@ -1,0 +1,1 @@
+"""The native Pulumi provider `sprocket`: Swarm objects as resources."""

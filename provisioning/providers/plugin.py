@@ -1,0 +1,189 @@
+"""Entry of the provider plug-in `pulumi-resource-sprocket`. Imports neither Django nor the Automation API.
+
+Calls to Docker block, so they run in threads; one Docker client per process, made when first needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from pulumi.provider.experimental import provider as pulumi_provider
+from pulumi.provider.experimental.property_value import PropertyValue
+from pulumi.provider.experimental.provider import PropertyDiff, PropertyDiffKind
+from pulumi.provider.experimental.server import main as serve
+
+from provisioning.providers.kinds import KINDS, PACKAGE, Kind
+from provisioning.providers.swarm.client import DockerSwarm, connect
+from provisioning.providers.wire import to_plain
+from provisioning.secret_socket import SecretClient
+from sprocket_v2 import __version__
+from sprocket_v2.errors import SprocketError
+
+Properties = Mapping[str, PropertyValue]
+Result = TypeVar("Result")
+
+
+class ProviderFailure(Exception):
+    """What the engine shows: message and hint. It appends our own stack, which the reader of its events cuts off."""
+
+
+def plain_of(value: PropertyValue) -> Any:  # noqa: ANN401 - JSON
+    """A property as plain data."""
+    inner = value.value
+    if isinstance(inner, Mapping):
+        return {key: plain_of(item) for key, item in inner.items()}
+    if isinstance(inner, (list, tuple)):
+        return [plain_of(item) for item in inner]
+    return inner
+
+
+def property_of(value: Any) -> PropertyValue:  # noqa: ANN401 - JSON
+    """Plain data as a property."""
+    if isinstance(value, Mapping):
+        return PropertyValue({str(key): property_of(item) for key, item in value.items()})
+    if isinstance(value, (list, tuple)):
+        return PropertyValue([property_of(item) for item in value])
+    return PropertyValue(float(value) if isinstance(value, int) and not isinstance(value, bool) else value)
+
+
+def _plain(properties: Properties) -> dict[str, Any]:
+    return {key: plain_of(value) for key, value in properties.items()}
+
+
+def _properties(data: Mapping[str, Any]) -> dict[str, PropertyValue]:
+    return {key: property_of(value) for key, value in data.items()}
+
+
+class SprocketProvider(pulumi_provider.Provider):
+    """Swarm objects as resources."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._threads = ThreadPoolExecutor(max_workers=32)
+        self._lock = threading.Lock()
+        self._swarm: DockerSwarm | None = None
+        self._secrets = SecretClient()
+
+    def _client(self) -> DockerSwarm:
+        with self._lock:
+            if self._swarm is None:
+                self._swarm = connect()
+            return self._swarm
+
+    async def _in_thread(self, call: Callable[[], Result]) -> Result:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        except SprocketError as error:
+            raise ProviderFailure(f"{error}\nhint: {error.hint}" if error.hint else str(error)) from None
+
+    async def get_schema(self, request: pulumi_provider.GetSchemaRequest) -> pulumi_provider.GetSchemaResponse:
+        return pulumi_provider.GetSchemaResponse(schema=f'{{"name": "{PACKAGE}", "version": "{plugin_version()}"}}')
+
+    async def check_config(self, request: pulumi_provider.CheckRequest) -> pulumi_provider.CheckResponse:
+        return pulumi_provider.CheckResponse(inputs=request.new_inputs)
+
+    async def diff_config(self, request: pulumi_provider.DiffRequest) -> pulumi_provider.DiffResponse:
+        return pulumi_provider.DiffResponse(changes=False)
+
+    async def configure(self, request: pulumi_provider.ConfigureRequest) -> pulumi_provider.ConfigureResponse:
+        return pulumi_provider.ConfigureResponse(
+            accept_secrets=False, accept_resources=False, accept_outputs=False, supports_preview=True
+        )
+
+    async def check(self, request: pulumi_provider.CheckRequest) -> pulumi_provider.CheckResponse:
+        try:
+            _kind(request.urn).parse(_plain(request.new_inputs))
+        except (KeyError, TypeError, ValueError) as error:
+            failure = pulumi_provider.CheckFailure("", f"not the arguments of this kind: {error}")
+            return pulumi_provider.CheckResponse(inputs=request.new_inputs, failures=[failure])
+        return pulumi_provider.CheckResponse(inputs=request.new_inputs)
+
+    async def diff(self, request: pulumi_provider.DiffRequest) -> pulumi_provider.DiffResponse:
+        kind = _kind(request.urn)
+        paths = kind.changed(_plain(request.old_state), _plain(request.new_inputs))
+        top = list(dict.fromkeys(_top(path) for path in paths))
+        # A kind that cannot be updated is replaced; only labels may differ on it without consequence.
+        replaces = [field for field in top if field in kind.replaces or (kind.update is None and field != "labels")]
+        changing = [path for path in paths if kind.update is not None or _top(path) in replaces]
+        kinds = {path: PropertyDiffKind.UPDATE_REPLACE if _top(path) in replaces else PropertyDiffKind.UPDATE for path in changing}
+        return pulumi_provider.DiffResponse(
+            changes=bool(changing),
+            replaces=replaces,
+            diffs=list(dict.fromkeys(_top(path) for path in changing)),
+            detailed_diff={path: PropertyDiff(kind=value, input_diff=False) for path, value in kinds.items()},
+            delete_before_replace=False,
+        )
+
+    async def create(self, request: pulumi_provider.CreateRequest) -> pulumi_provider.CreateResponse:
+        if request.preview:
+            return pulumi_provider.CreateResponse(resource_id="", properties=request.properties)
+        kind = _kind(request.urn)
+        args = kind.parse(_plain(request.properties))
+        made = await self._in_thread(lambda: kind.create(self._client(), args, self._secrets))
+        return pulumi_provider.CreateResponse(resource_id=made, properties=_properties(to_plain(args)))
+
+    async def update(self, request: pulumi_provider.UpdateRequest) -> pulumi_provider.UpdateResponse:
+        if request.preview:
+            return pulumi_provider.UpdateResponse(properties=request.news)
+        kind = _kind(request.urn)
+        args = kind.parse(_plain(request.news))
+        update = kind.update
+        if update is not None:
+            await self._in_thread(lambda: update(self._client(), args, self._secrets))
+        return pulumi_provider.UpdateResponse(properties=_properties(to_plain(args)))
+
+    async def read(self, request: pulumi_provider.ReadRequest) -> pulumi_provider.ReadResponse:
+        kind = _kind(request.urn)
+        args = kind.parse(_plain(request.properties))
+        found = await self._in_thread(lambda: kind.read(self._client(), args))
+        if found is None:
+            return pulumi_provider.ReadResponse(resource_id="", properties={}, inputs={})
+        # Inputs stay as they were wished: what differs from them is drift, and the next preview shows it as a change.
+        return pulumi_provider.ReadResponse(
+            resource_id=found[0], properties=_properties(to_plain(found[1])), inputs=request.inputs or _properties(to_plain(args))
+        )
+
+    async def delete(self, request: pulumi_provider.DeleteRequest) -> None:
+        kind = _kind(request.urn)
+        args = kind.parse(_plain(request.properties))
+        await self._in_thread(lambda: kind.delete(self._client(), args))
+
+    async def cancel(self) -> None:
+        return None
+
+
+def _kind(urn: str) -> Kind:
+    token = urn.split("::")[2].split("$")[-1]
+    if token not in KINDS:
+        raise ProviderFailure(f"resource kind {token} is not known\nhint: the program and the plug-in are of different releases")
+    return KINDS[token]
+
+
+def _top(path: str) -> str:
+    return path.split(".", 1)[0].split("[", 1)[0]
+
+
+def plugin_version() -> str:
+    """The project's version in the engine's own form: 2.0.0a1 is 2.0.0-alpha.1 there."""
+    for short, long in (("a", "-alpha."), ("b", "-beta."), ("rc", "-rc.")):
+        base, mark, number = __version__.partition(short)
+        if mark and number.isdecimal():
+            return f"{base}{long}{number}"
+    return __version__
+
+
+def main() -> None:
+    """Serve until the engine ends us."""
+    if os.environ.get("SPROCKET_BASIS") == "empty-host":
+        os.environ["DOCKER_HOST"] = "unix:///nonexistent"  # a preview against nothing must not look at what is there
+    serve(sys.argv[1:], plugin_version(), SprocketProvider())
+
+
+if __name__ == "__main__":
+    main()

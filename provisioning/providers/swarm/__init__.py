@@ -1,0 +1,1 @@
+"""Docker Swarm: the client, and one resource kind per file."""

@@ -1,0 +1,324 @@
+"""The only importer of the Docker SDK: a Protocol of what we ask of Swarm, and the real client. Every call has a limit."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+
+from provisioning.compose import NAMESPACE
+from provisioning.live import LiveObject, LiveService, LiveTask
+from sprocket_v2.errors import ApplyError
+
+TIMEOUT_S = 30
+ORG = "sprocket.org"
+Data = Mapping[str, Any]
+
+
+class Swarm(Protocol):
+    """What the provider asks of Docker. Objects are Docker's own JSON; None stands for "not there"."""
+
+    def find(self, kind: str, name: str) -> Data | None:
+        """A network, volume, config, secret or service by name."""
+        ...
+
+    def create(self, kind: str, spec: Data) -> str:
+        """Make an object from the engine's own specification; its id."""
+        ...
+
+    def update_service(self, service_id: str, version: int, spec: Data) -> None:
+        """Give a service another specification."""
+        ...
+
+    def remove(self, kind: str, name: str) -> None:
+        """Remove an object; one that is gone is no error."""
+        ...
+
+    def tasks(self, service: str) -> Sequence[Data]:
+        """All tasks of a service, newest first."""
+        ...
+
+    def last_lines(self, service: str, count: int = 200) -> list[str]:
+        """The last log lines of a service, oldest first."""
+        ...
+
+    def local_image_id(self, reference: str) -> str:
+        """The id of an image on this machine; empty when it is not here."""
+        ...
+
+    def container_image_id(self, container: str) -> str:
+        """The id of the image a container runs; empty when it is gone."""
+        ...
+
+    def network_name(self, network_id: str) -> str:
+        """A network's name by its id."""
+        ...
+
+    def publishers(self, port: int) -> list[str]:
+        """Names of services that publish a port on the machine."""
+        ...
+
+    def is_port_free(self, port: int) -> bool:
+        """Whether nothing on this machine listens there; True where it cannot be known."""
+        ...
+
+
+def connect(docker_host: str = "") -> DockerSwarm:
+    """The process's client.
+
+    Args:
+        docker_host: as DOCKER_HOST; empty for that variable, else the local socket.
+    Raises:
+        ApplyError: Docker cannot be reached; three messages for three reasons.
+    """
+    address = docker_host or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    try:
+        api = docker.APIClient(base_url=address, version="auto", timeout=TIMEOUT_S, max_pool_size=32)
+    except DockerException as error:
+        raise _unreachable(address, error) from None
+    return DockerSwarm(api, address)
+
+
+def _unreachable(address: str, error: Exception) -> ApplyError:
+    path = address.removeprefix("unix://")
+    if "Permission denied" in str(error):
+        return ApplyError("permission denied on Docker's socket", hint="add your user to the group docker, then sign in anew", where=path)
+    if address.startswith("unix://") and not os.path.exists(path):  # noqa: PTH110 - one look
+        return ApplyError("no Docker on this machine, or it is not started", hint="`sprocket doctor` says how to install or start it", where=path)
+    return ApplyError("Docker is not started", hint="start it (`systemctl start docker`); `sprocket doctor` says more", where=path, transient=True)
+
+
+@contextmanager
+def _words(what: str) -> Iterator[None]:
+    """Docker's errors as ours."""
+    try:
+        yield
+    except APIError as error:
+        text = str(error.explanation or error)
+        if "not a swarm manager" in text:
+            raise ApplyError("swarm is not active", hint="docker swarm init --advertise-addr 127.0.0.1", where="Docker") from None
+        raise ApplyError(f"{what}: Docker says {text}", hint="`sprocket doctor` checks the engine", where="Docker") from None
+    except requests.exceptions.Timeout:
+        raise ApplyError(f"{what}: no answer within {TIMEOUT_S} s", hint="is the machine overloaded?", where="Docker", transient=True) from None
+    except (requests.exceptions.ConnectionError, DockerException) as error:
+        raise ApplyError(f"{what}: {type(error).__name__}", hint="is Docker still running?", where="Docker", transient=True) from None
+
+
+class DockerSwarm:
+    """The real client. Thread safe: the provider makes many objects at once."""
+
+    def __init__(self, api: docker.APIClient, address: str) -> None:
+        self._api = api
+        self._is_local = address.startswith("unix://")
+        self._network_names: dict[str, str] = {}
+
+    # --- objects
+
+    def find(self, kind: str, name: str) -> Data | None:
+        """A network, volume, config, secret or service by name."""
+        calls: dict[str, Callable[[str], Data]] = {
+            "network": self._api.inspect_network,
+            "volume": self._api.inspect_volume,
+            "service": self._api.inspect_service,
+        }
+        with _words(f"reading {kind} {name}"):
+            if kind in ("config", "secret"):
+                listed = self._api.configs if kind == "config" else self._api.secrets
+                found = [item for item in listed(filters={"name": name}) if item["Spec"]["Name"] == name]
+                return found[0] if found else None
+            try:
+                return calls[kind](name)
+            except NotFound:
+                return None
+
+    def create(self, kind: str, spec: Data) -> str:
+        """Make an object from the engine's own specification; its id."""
+        with _words(f"creating {kind} {spec['Name']}"):
+            if kind == "network":
+                answer = self._api.create_network(
+                    spec["Name"], driver="overlay", labels=spec["Labels"], internal=spec["Internal"], attachable=False, scope="swarm"
+                )
+                return str(answer["Id"])
+            if kind == "volume":
+                return str(self._api.create_volume(spec["Name"], labels=spec["Labels"])["Name"])
+            if kind == "config":
+                return str(self._api.create_config(spec["Name"], spec["Data"], labels=spec["Labels"])["ID"])
+            if kind == "secret":
+                return str(self._api.create_secret(spec["Name"], spec["Data"], labels=spec["Labels"])["ID"])
+            return str(self._api.create_service(**self._service_arguments(spec))["ID"])
+
+    def update_service(self, service_id: str, version: int, spec: Data) -> None:
+        """Give a service another specification."""
+        with _words(f"updating service {spec['Name']}"):
+            self._api.update_service(service_id, version, fetch_current_spec=False, **self._service_arguments(spec))
+
+    def remove(self, kind: str, name: str) -> None:
+        """Remove an object; one that is gone is no error."""
+        calls: dict[str, Callable[[str], Any]] = {
+            "network": self._api.remove_network,
+            "volume": self._api.remove_volume,
+            "config": self._api.remove_config,
+            "secret": self._api.remove_secret,
+            "service": self._api.remove_service,
+        }
+        with _words(f"removing {kind} {name}"):
+            try:
+                calls[kind](name)
+            except NotFound:
+                return
+
+    def _service_arguments(self, spec: Data) -> dict[str, Any]:
+        return {
+            "task_template": spec["TaskTemplate"],
+            "name": spec["Name"],
+            "labels": spec["Labels"],
+            "mode": spec["Mode"],
+            "update_config": spec["UpdateConfig"],
+            "rollback_config": spec["RollbackConfig"],
+            "endpoint_spec": spec["EndpointSpec"],
+        }
+
+    # --- what runs
+
+    def tasks(self, service: str) -> Sequence[Data]:
+        """All tasks of a service, newest first."""
+        with _words(f"reading the tasks of {service}"):
+            found: list[Data] = self._api.tasks(filters={"service": service})
+        return sorted(found, key=lambda task: str(task["CreatedAt"]), reverse=True)
+
+    def last_lines(self, service: str, count: int = 200) -> list[str]:
+        """The last log lines of a service, oldest first; none when they cannot be read."""
+        try:
+            stream = self._api.service_logs(service, stdout=True, stderr=True, tail=count, follow=False)
+            text = b"".join(stream) if not isinstance(stream, bytes) else stream
+        except (APIError, requests.exceptions.RequestException):
+            return []
+        return [line.rstrip() for line in text.decode("utf-8", "replace").splitlines() if line.strip()][-count:]
+
+    def local_image_id(self, reference: str) -> str:
+        """The id of an image on this machine; empty when it is not here."""
+        with _words(f"reading image {reference}"):
+            try:
+                return str(self._api.inspect_image(reference)["Id"])
+            except ImageNotFound:
+                return ""
+
+    def container_image_id(self, container: str) -> str:
+        """The id of the image a container runs; empty when it is gone."""
+        if not container:
+            return ""
+        with _words("reading a container"):
+            try:
+                return str(self._api.inspect_container(container)["Image"])
+            except NotFound:
+                return ""
+
+    def network_name(self, network_id: str) -> str:
+        """A network's name by its id."""
+        if network_id not in self._network_names:
+            found = self.find("network", network_id)
+            if found is None:
+                return network_id
+            self._network_names[network_id] = str(found["Name"])
+        return self._network_names[network_id]
+
+    def publishers(self, port: int) -> list[str]:
+        """Names of services that publish a port on the machine."""
+        with _words("reading services"):
+            services = self._api.services()
+        return [
+            str(service["Spec"]["Name"])
+            for service in services
+            if any(item.get("PublishedPort") == port for item in (service["Spec"].get("EndpointSpec") or {}).get("Ports") or ())
+        ]
+
+    def is_port_free(self, port: int) -> bool:
+        """Whether nothing on this machine listens there; True where it cannot be known (another machine's engine)."""
+        if not self._is_local:
+            return True
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("0.0.0.0", port))  # noqa: S104 - Swarm publishes on every address
+            except OSError:
+                return False
+        return True
+
+    # --- reading for verify, plans and pages (provisioning.live.LiveReader)
+
+    def live_services(self, org: str) -> list[LiveService]:
+        """All services that carry the organization's label, with their tasks."""
+        with _words("reading services"):
+            services = self._api.services(filters={"label": f"{ORG}={org}"})
+            tasks: list[Data] = self._api.tasks(filters={"label": f"{NAMESPACE}={org}"}) if services else []
+            if services and not tasks:
+                tasks = self._api.tasks()
+        by_service: dict[str, list[Data]] = {}
+        for task in sorted(tasks, key=lambda item: str(item["CreatedAt"]), reverse=True):
+            by_service.setdefault(str(task["ServiceID"]), []).append(task)
+        return [self._live_service(service, by_service.get(str(service["ID"]), [])) for service in services]
+
+    def _live_service(self, service: Data, tasks: list[Data]) -> LiveService:
+        spec = service["Spec"]
+        return LiveService(
+            name=str(spec["Name"]),
+            id=str(service["ID"]),
+            version=int(service["Version"]["Index"]),
+            image=str(spec["TaskTemplate"]["ContainerSpec"]["Image"]),
+            wanted=int(spec["Mode"].get("Replicated", {}).get("Replicas", 0)),
+            is_job=spec["Labels"].get("sprocket.kind") == "job",
+            tasks=tuple(self._live_task(task) for task in tasks),
+            published_ports=tuple(int(p["PublishedPort"]) for p in (spec.get("EndpointSpec") or {}).get("Ports") or ()),
+            networks=tuple(self.network_name(str(n["Target"])) for n in spec["TaskTemplate"].get("Networks") or ()),
+        )
+
+    def _live_task(self, task: Data) -> LiveTask:
+        status = task["Status"]
+        container = status.get("ContainerStatus") or {}
+        details = self._container(str(container.get("ContainerID", ""))) if status["State"] == "running" else {}
+        ended = status["State"] in ("complete", "failed", "shutdown")
+        return LiveTask(
+            id=str(task["ID"]),
+            state=str(status["State"]),
+            desired=str(task["DesiredState"]),
+            error=str(status.get("Err", "")),
+            container=str(container.get("ContainerID", "")),
+            image_id=str(details.get("Image", "")),
+            health=str(((details.get("State") or {}).get("Health") or {}).get("Status", "")),
+            exit_code=int(container.get("ExitCode", 0)) if ended and container.get("ContainerID") else None,
+        )
+
+    def _container(self, container: str) -> Data:
+        try:
+            found: Data = self._api.inspect_container(container) if container else {}
+        except (APIError, requests.exceptions.RequestException):
+            return {}
+        return found
+
+    def live_objects(self, org: str) -> list[LiveObject]:
+        """All networks, volumes, configs and secrets that carry the organization's label."""
+        mine = {"label": f"{ORG}={org}"}
+        with _words("reading objects"):
+            found = [LiveObject("network", str(n["Name"]), str(n["Id"])) for n in self._api.networks(filters=mine)]
+            volumes = self._api.volumes(filters=mine)["Volumes"] or ()
+            found += [LiveObject("volume", str(v["Name"]), str(v.get("CreatedAt", ""))) for v in volumes]
+            for kind, listed in (("config", self._api.configs), ("secret", self._api.secrets)):
+                found += [LiveObject(kind, str(o["Spec"]["Name"]), str(o["ID"]), int(o["Version"]["Index"])) for o in listed(filters=mine)]
+        return found
+
+    def run_in(self, container: str, command: Sequence[str], *, timeout_s: float = 10.0) -> tuple[int, str]:
+        """Exit code and output of a command inside a container."""
+        with _words(f"running {command[0]} in a container"):
+            made = self._api.exec_create(container, list(command), stdout=True, stderr=True)
+            old, self._api.timeout = self._api.timeout, timeout_s
+            try:
+                output: bytes = self._api.exec_start(made["Id"], detach=False)
+            finally:
+                self._api.timeout = old
+            return int(self._api.exec_inspect(made["Id"])["ExitCode"] or 0), output.decode("utf-8", "replace")

@@ -1,0 +1,125 @@
+"""Waiting until a service is what it should be: healthy, or finished, within its deadline; else why not, in its own last words."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from provisioning.compose import ServiceArgs
+from provisioning.providers.swarm.client import Swarm
+from sprocket_v2.errors import ApplyError
+
+MAX_FAILURES = 3
+LOG_LINES = 20
+_FAILED = frozenset({"failed", "rejected", "orphaned"})
+_ENDED_BADLY = frozenset({"paused", "rollback_paused", "rollback_completed"})
+Mask = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How a wait stands: done, or a reason it never will be, or neither."""
+
+    done: bool = False
+    failure: str = ""
+
+
+def wait_until_there(swarm: Swarm, args: ServiceArgs, mask: Mask, *, is_update: bool, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Poll a service until it runs as wanted.
+
+    Raises:
+        ApplyError: not within the deadline, or sooner when it is plain that it never will be. Swarm has rolled an update back by then.
+    """
+    begun, pause = time.monotonic(), 0.1
+    while True:
+        service = swarm.find("service", args.name)
+        if service is None:
+            raise ApplyError(f"{args.name} was removed meanwhile", hint="apply again", where=args.name)
+        waiting = standing(args, service, swarm.tasks(args.name), is_update=is_update)
+        if waiting.done:
+            return
+        late = time.monotonic() - begun > args.deadline_s
+        if waiting.failure or late:
+            reason = waiting.failure or f"not {'finished' if args.is_job else 'healthy'} within {args.deadline_s} s"
+            if is_update and not waiting.failure:
+                reason += "; " + _roll_back(swarm, args, service, sleep)
+            raise _gave_up(swarm, args, reason, mask)
+        sleep(pause)
+        pause = min(pause * 1.3, 0.5)
+
+
+def standing(args: ServiceArgs, service: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]], *, is_update: bool) -> Waiting:
+    """How a service stands. Pure.
+
+    Args:
+        tasks: newest first.
+    """
+    status = (service.get("UpdateStatus") or {}).get("State", "")
+    if is_update and status in _ENDED_BADLY:
+        went = "rolled back to the previous version" if status == "rollback_completed" else "the rollback did not work either"
+        return Waiting(failure=f"{_last_error(tasks) or 'the new version failed'}; {went}")
+    current = [task for task in tasks if _same_version(task, service)]
+    if args.is_job:
+        return _job(current)
+    running = [t for t in current if t["Status"]["State"] == "running" and t["DesiredState"] == "running"]
+    if len(running) >= args.replicas and status in ("", "completed"):
+        leftover = [t for t in tasks if t["DesiredState"] == "running" and t not in current]
+        return Waiting(done=not leftover)
+    failed = [task for task in current if task["Status"]["State"] in _FAILED]
+    if not is_update and (len(failed) >= MAX_FAILURES or any(task["Status"]["State"] == "rejected" for task in failed)):
+        return Waiting(failure=_last_error(failed))
+    return Waiting()
+
+
+def _job(tasks: Sequence[Mapping[str, Any]]) -> Waiting:
+    if not tasks:
+        return Waiting()
+    state = tasks[0]["Status"]["State"]
+    if state == "complete":
+        return Waiting(done=True)
+    return Waiting(failure=_last_error(tasks[:1]) if state in _FAILED else "")
+
+
+def _same_version(task: Mapping[str, Any], service: Mapping[str, Any]) -> bool:
+    """Whether a task was made from the specification the service has now."""
+    return _canonical(task["Spec"]) == _canonical(service["Spec"]["TaskTemplate"])
+
+
+def _canonical(template: Mapping[str, Any]) -> str:
+    return json.dumps({key: template.get(key) for key in ("ContainerSpec", "Resources", "ForceUpdate")}, sort_keys=True)
+
+
+def _last_error(tasks: Sequence[Mapping[str, Any]]) -> str:
+    return next((str(t["Status"]["Err"]) for t in tasks if t["Status"].get("Err")), "a task failed")
+
+
+def _roll_back(swarm: Swarm, args: ServiceArgs, service: Mapping[str, Any], sleep: Callable[[float], None]) -> str:
+    """Give the service its previous specification back, and wait for it as long again."""
+    previous = service.get("PreviousSpec")
+    if not previous:
+        return "there is no previous version"
+    swarm.update_service(str(service["ID"]), int(service["Version"]["Index"]), _with_modes(previous))
+    limit = time.monotonic() + args.deadline_s
+    while time.monotonic() < limit:
+        now = swarm.find("service", args.name) or {}
+        if (now.get("UpdateStatus") or {}).get("State") in ("completed", "rollback_completed"):
+            return "rolled back to the previous version"
+        sleep(0.5)
+    return "the previous version is not back yet either"
+
+
+def _with_modes(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {"UpdateConfig": {}, "RollbackConfig": {}, "EndpointSpec": {"Mode": "dnsrr"}, **spec}
+
+
+def _gave_up(swarm: Swarm, args: ServiceArgs, reason: str, mask: Mask) -> ApplyError:
+    lines = swarm.last_lines(args.name, LOG_LINES)
+    said = mask("\n".join(lines)) if lines else "(it wrote nothing)"
+    return ApplyError(
+        f"{args.name}: {reason}. Its last lines:\n{said}",
+        hint=f"mend what the lines name, then apply again; `docker service logs {args.name}` shows more",
+        where=args.name,
+    )

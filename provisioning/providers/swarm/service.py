@@ -1,0 +1,161 @@
+"""Swarm services: made, updated with health-gated convergence, read back, removed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from provisioning.compose import ServiceArgs
+from provisioning.providers.swarm.client import ORG, Swarm
+from provisioning.providers.swarm.convergence import Mask, wait_until_there
+from provisioning.providers.swarm.owner import refuse_stranger
+from provisioning.providers.swarm.service_spec import args_of, refuse_forbidden, spec_for
+from sprocket_v2.errors import ApplyError
+
+REPLACES = frozenset({"name"})
+_GONE_WITHIN_S = 120.0
+
+
+def create(swarm: Swarm, args: ServiceArgs, mask: Mask) -> str:
+    """Make it and wait until it is there, or adopt ours and converge it; its id. A failed create leaves nothing behind."""
+    found = swarm.find("service", args.name)
+    if found is not None:
+        refuse_stranger("service", args.name, found["Spec"].get("Labels"), args.labels)
+        if read_args(swarm, found) != _comparable(args):
+            update(swarm, args, mask)
+        return str(found["ID"])
+    check_before(swarm, args)
+    spec = spec_for(args, ids_of(swarm))
+    refuse_forbidden(spec, args.labels[ORG], owners_of(swarm))
+    service_id = swarm.create("service", spec)
+    try:
+        wait_until_there(swarm, args, mask, is_update=False)
+    except ApplyError:
+        delete(swarm, args)
+        raise
+    return service_id
+
+
+def update(swarm: Swarm, args: ServiceArgs, mask: Mask) -> None:
+    """Give it the new specification and wait; everything that can be checked is checked before the old task stops (D17)."""
+    found = swarm.find("service", args.name)
+    if found is None:
+        raise ApplyError(f"service {args.name} is gone", hint="apply again: a refresh sees it, and it is made anew", where=args.name)
+    refuse_stranger("service", args.name, found["Spec"].get("Labels"), args.labels)
+    check_before(swarm, args)
+    force = int(found["Spec"]["TaskTemplate"].get("ForceUpdate", 0))
+    running = read_args(swarm, found)
+    if args.image_id and running.image_id != args.image_id and running.image == args.image:
+        force += 1  # the same name stands for another image now
+    spec = spec_for(args, ids_of(swarm), force)
+    refuse_forbidden(spec, args.labels[ORG], owners_of(swarm))
+    swarm.update_service(str(found["ID"]), int(found["Version"]["Index"]), spec)
+    wait_until_there(swarm, args, mask, is_update=True)
+
+
+def read(swarm: Swarm, args: ServiceArgs) -> tuple[str, ServiceArgs] | None:
+    """Its id and how it is; None when it is gone."""
+    found = swarm.find("service", args.name)
+    if found is None:
+        return None
+    now = read_args(swarm, found)
+    return str(found["ID"]), now if args.image_id else replace(now, image_id="")
+
+
+def read_args(swarm: Swarm, found: Any) -> ServiceArgs:  # noqa: ANN401 - Docker's JSON
+    """A live service as arguments; the image's id is that of a container that runs it."""
+    tasks = swarm.tasks(str(found["Spec"]["Name"]))
+    containers = [str((t["Status"].get("ContainerStatus") or {}).get("ContainerID", "")) for t in tasks]
+    image_id = next((found_id for c in containers if c and (found_id := swarm.container_image_id(c))), "")
+    return _comparable(args_of(found["Spec"], swarm.network_name, image_id))
+
+
+def _comparable(args: ServiceArgs) -> ServiceArgs:
+    return replace(args, networks=tuple(sorted(args.networks, key=lambda item: item.name)))
+
+
+def delete(swarm: Swarm, args: ServiceArgs, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Remove it, and wait until its tasks are gone, so that its networks, secrets and configs can go."""
+    containers = [str((t["Status"].get("ContainerStatus") or {}).get("ContainerID", "")) for t in swarm.tasks(args.name)] if (
+        swarm.find("service", args.name)
+    ) else []  # fmt: skip
+    swarm.remove("service", args.name)
+    limit = time.monotonic() + _GONE_WITHIN_S + args.stop_grace_s
+    while any(swarm.container_image_id(container) for container in containers if container):
+        if time.monotonic() > limit:
+            raise ApplyError(f"the containers of {args.name} do not go away", hint="`docker ps` shows them", where=args.name)
+        sleep(0.1)
+
+
+def check_before(swarm: Swarm, args: ServiceArgs) -> None:
+    """Image, ports, secrets, configs and networks, before anything is stopped.
+
+    Raises:
+        ApplyError: the first thing that would go wrong.
+    """
+    _check_image(swarm, args)
+    for port in args.ports:
+        others = [name for name in swarm.publishers(port.published) if name != args.name]
+        if others:
+            raise ApplyError(
+                f"port {port.published} is taken by service {others[0]}", hint="choose another entry port in the needs", where=args.name
+            )
+        if args.name not in swarm.publishers(port.published) and not swarm.is_port_free(port.published):
+            raise ApplyError(
+                f"port {port.published} is taken by another program on this machine",
+                hint=f"stop it (`ss -ltnp 'sport = :{port.published}'` names it), or choose another entry port in the needs",
+                where=args.name,
+            )
+    ids = ids_of(swarm)
+    for kind, names in (
+        ("network", [network.name for network in args.networks]),
+        ("secret", [item.name for item in args.secrets]),
+        ("config", [item.name for item in args.configs]),
+    ):
+        for name in names:
+            ids(kind, name)
+
+
+def _check_image(swarm: Swarm, args: ServiceArgs) -> None:
+    here = swarm.local_image_id(args.image)
+    if not here:
+        raise ApplyError(
+            f"image {args.image} is not on this machine",
+            hint="`make demo` builds the stand-ins; for the real ones: docker pull, after `docker login ghcr.io` where it is private",
+            where=args.name,
+        )
+    if args.image_id and here != args.image_id:
+        raise ApplyError(
+            f"image {args.image} is another one than the blueprint's ({here[7:19]} here, {args.image_id[7:19]} there)",
+            hint="make a new blueprint: the image was built again",
+            where=args.name,
+        )
+
+
+def ids_of(swarm: Swarm) -> Callable[[str, str], str]:
+    """(kind, name) -> id.
+
+    Raises:
+        ApplyError: there is none of the name.
+    """
+
+    def find(kind: str, name: str) -> str:
+        found = swarm.find(kind, name)
+        if found is None:
+            raise ApplyError(f"{kind} {name} is not there", hint="apply again: it is made before the service", where=name)
+        return str(found.get("Id") or found.get("ID") or found["Name"])
+
+    return find
+
+
+def owners_of(swarm: Swarm) -> Callable[[str, str], str]:
+    """(kind, name or id) -> the organization on its label."""
+
+    def owner(kind: str, name: str) -> str:
+        found = swarm.find(kind, name) or {}
+        labels = found.get("Labels") or (found.get("Spec") or {}).get("Labels") or {}
+        return str(labels.get(ORG, ""))
+
+    return owner

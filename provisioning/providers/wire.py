@@ -1,0 +1,90 @@
+"""Plain values <-> frozen arguments <-> what travels between the engine and the plug-in. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields
+from typing import Any, TypeVar
+
+from provisioning.compose import Attached, Healthcheck, Mount, Mounted, Port, ServiceArgs
+
+Plain = dict[str, Any]
+Args = TypeVar("Args")
+
+
+def to_plain(args: Any) -> Plain:  # noqa: ANN401 - any of the kinds' arguments
+    """Arguments as JSON data: lists instead of tuples."""
+    return {key: _listed(value) for key, value in asdict(args).items()}
+
+
+def _listed(value: Any) -> Any:  # noqa: ANN401 - plain data
+    if isinstance(value, (list, tuple)):
+        return [_listed(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _listed(item) for key, item in value.items()}
+    return value
+
+
+def service_of(plain: Mapping[str, Any]) -> ServiceArgs:
+    """A service's arguments from JSON data; numbers arrive as floats from the engine."""
+    health = plain.get("healthcheck")
+    return ServiceArgs(
+        **{
+            **{field.name: plain.get(field.name) for field in fields(ServiceArgs)},
+            "labels": dict(plain["labels"]),
+            "entrypoint": tuple(plain.get("entrypoint") or ()),
+            "command": tuple(plain.get("command") or ()),
+            "environment": dict(plain.get("environment") or {}),
+            "healthcheck": None
+            if not health
+            else Healthcheck(
+                tuple(health["test"]), float(health["interval_s"]), float(health["timeout_s"]), int(health["retries"]),
+                float(health["start_period_s"]),
+            ),
+            "mounts": tuple(Mount(**item) for item in plain.get("mounts") or ()),
+            "secrets": _mounted(plain.get("secrets")),
+            "configs": _mounted(plain.get("configs")),
+            "networks": tuple(Attached(n["name"], tuple(n.get("aliases") or ())) for n in plain.get("networks") or ()),
+            "ports": tuple(Port(int(p["target"]), int(p["published"]), p["protocol"]) for p in plain.get("ports") or ()),
+            "replicas": int(plain["replicas"]),
+            "memory_bytes": int(plain["memory_bytes"]),
+            "stop_grace_s": float(plain["stop_grace_s"]),
+            "restart_delay_s": float(plain["restart_delay_s"]),
+            "monitor_s": float(plain["monitor_s"]),
+            "log_options": dict(plain.get("log_options") or {}),
+        }
+    )  # fmt: skip
+
+
+def _mounted(items: Any) -> tuple[Mounted, ...]:  # noqa: ANN401 - plain data
+    return tuple(Mounted(item["name"], item["target"], int(item["mode"])) for item in items or ())
+
+
+def simple_of(kind: type[Args], plain: Mapping[str, Any]) -> Args:
+    """Arguments of a kind whose fields are texts, labels, numbers and yes/no."""
+    values: Plain = {}
+    for field in fields(kind):  # type: ignore[arg-type]
+        value = plain[field.name]
+        values[field.name] = int(value) if isinstance(value, float) else dict(value) if isinstance(value, Mapping) else value
+    return kind(**values)
+
+
+def changed_paths(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Paths of values that differ, such as `environment.WEB_URL` or `secrets[0].name`."""
+    before, after = dict(_flat(old, "")), dict(_flat(new, ""))
+    return [path for path in dict.fromkeys((*after, *before)) if before.get(path, _ABSENT) != after.get(path, _ABSENT)]
+
+
+_ABSENT = object()
+
+
+def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - plain data
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            name = f'["{key}"]' if "." in str(key) else f".{key}" if path else str(key)
+            yield from _flat(item, f"{path}{name}")
+    elif isinstance(value, (list, tuple)) and value:
+        for index, item in enumerate(value):
+            yield from _flat(item, f"{path}[{index}]")
+    elif value not in ({}, [], None, ""):
+        yield path, float(value) if isinstance(value, int) and not isinstance(value, bool) else value

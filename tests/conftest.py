@@ -1,0 +1,50 @@
+"""People of the tests: Alice owns the organization `demo`, Bob is a volunteer there, Charlie belongs to another one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+
+from orgs.models import Membership, Organization
+
+
+def _person(name: str) -> Any:  # noqa: ANN401 - Django's user model
+    return get_user_model().objects.create(username=name)
+
+
+@pytest.fixture
+def demo(db: None) -> Organization:
+    """Alice's organization."""
+    return Organization.objects.create(slug="demo", name="Demo League")
+
+
+@pytest.fixture
+def other(db: None) -> Organization:
+    """Charlie's organization."""
+    return Organization.objects.create(slug="other", name="Other League")
+
+
+@pytest.fixture
+def alice(demo: Organization) -> Any:  # noqa: ANN401
+    """Owner of demo."""
+    user = _person("alice")
+    Membership.objects.create(organization=demo, user=user, roles=["owner"])
+    return user
+
+
+@pytest.fixture
+def bob(demo: Organization) -> Any:  # noqa: ANN401
+    """A volunteer in demo."""
+    user = _person("bob")
+    Membership.objects.create(organization=demo, user=user, roles=["viewer", "editor"])
+    return user
+
+
+@pytest.fixture
+def charlie(other: Organization) -> Any:  # noqa: ANN401
+    """Owner of another organization."""
+    user = _person("charlie")
+    Membership.objects.create(organization=other, user=user, roles=["owner"])
+    return user

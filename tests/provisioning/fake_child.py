@@ -1,0 +1,58 @@
+"""Stands in for the engine's child in unit tests: reads a request, plays what the bundle's `play.json` says. Needs no engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def _say(seq: int, kind: str, **parts: Any) -> None:  # noqa: ANN401
+    print(json.dumps({"seq": seq, "at": "2026-01-01T00:00:00+00:00", "kind": kind, **parts}), flush=True)
+
+
+def _result(request: dict[str, Any], play: dict[str, Any]) -> dict[str, Any]:
+    answer = {"ok": True, "changes": {"create": 1}, "steps": [], "state_digest": "sha256:state", "error": None}
+    return {**answer, **play.get("result", {}), **play.get(request["op"], {})}
+
+
+def _ignore_term(play: dict[str, Any]) -> None:
+    if play.get("stubborn"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def main() -> None:
+    """Play one request."""
+    line = sys.stdin.readline()
+    if not line:
+        return
+    request = json.loads(line)
+    play = json.loads((Path(request["bundle_dir"]) / "play.json").read_text())
+    _ignore_term(play)
+    if play.get("grandchild"):
+        code = "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+        subprocess.Popen([sys.executable, "-c", code])
+        time.sleep(0.3)
+    if play.get("asked"):
+        asked = {key: request[key] for key in ("op", "plan_in", "expected_state_digest", "basis", "holds_lease")}
+        (Path(play["asked"])).open("a").write(json.dumps({**asked, "secrets": sorted(request["secrets"]), "env": dict(os.environ)}) + "\n")
+    if request["plan_out"]:
+        Path(request["plan_out"]).write_text('{"resourcePlans": {}}')
+    _say(1, "stage", message="working")
+    for seq, event in enumerate(play.get("events", []), start=2):
+        _say(seq, **event)
+    if play.get("die"):
+        sys.stderr.write(f"boom {next(iter(request['secrets'].values()), '')}\n")
+        sys.stderr.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(play.get("sleep", 0))
+    _say(99, "result", data=_result(request, play))
+
+
+if __name__ == "__main__":
+    main()
