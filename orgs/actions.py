@@ -167,6 +167,14 @@ def set_roles(*, org: Organization, user: Any, roles: Iterable[str], actor: Any,
     return membership
 
 
+def delete_organization(*, org: Organization, actor: Any, via: str = "web") -> None:  # noqa: ANN401
+    """Forget an organization with all its rows. Its deployment has to be gone before; provisioning sees to that."""
+    access.require(actor, org, "destroy")
+    with transaction.atomic():
+        record(org=None, actor=actor, what="organization deleted", detail=org.slug, via=via)
+        org.delete()
+
+
 def record(*, org: Organization | None, actor: Any, what: str, detail: str = "", via: str = "web") -> None:  # noqa: ANN401
     """Add to the audit trail."""
     AuditEvent.objects.create(organization=org, user=actor, what=what, detail=detail[:200], via=via)

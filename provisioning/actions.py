@@ -18,8 +18,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 
-from blueprints.rendering import Rendering
 from blueprints.models import Blueprint
+from blueprints.rendering import Rendering
 from orgs import access
 from orgs.actions import record
 from orgs.models import Organization
@@ -70,7 +70,7 @@ class PreviewResult:
         return bool(self.steps)
 
 
-def preview_now(*, org: Organization, rendering: Rendering, on_event: OnEvent | None = None) -> PreviewResult:  # noqa: ANN401
+def preview_now(*, org: Organization, rendering: Rendering, on_event: OnEvent | None = None) -> PreviewResult:
     """Preview a rendering in this process's own child; leaves no row.
 
     Raises:
@@ -110,7 +110,9 @@ def approve(*, plan: Plan, actor: Any, via: str = "web") -> Plan:  # noqa: ANN40
     """Say yes to exactly this plan."""
     access.require(actor, plan.organization, "approve")
     if plan.basis != "live":
-        raise StaleError("made against an empty host: it can be read, not applied", hint="make a new plan where Docker runs", where=f"plan {plan.number}")
+        raise StaleError(
+            "made against an empty host: it can be read, not applied", hint="make a new plan where Docker runs", where=f"plan {plan.number}"
+        )
     with transaction.atomic():
         if plan.state == PlanState.PROPOSED and not plan.move(PlanState.APPROVED):
             plan.refresh_from_db()
@@ -154,7 +156,7 @@ def request_run(
     org: Organization,
     kind: str,
     actor: Any,  # noqa: ANN401
-    blueprint: Blueprint | None = None,  # noqa: ANN401
+    blueprint: Blueprint | None = None,
     plan: Plan | None = None,
     idempotency_key: str = "",
     ring: bool = True,
@@ -203,8 +205,16 @@ def run_here(run: Run, *, on_event: OnEvent | None = None) -> Run:
     execution.execute_run(run.pk, on_event=on_event)
     run = Run.objects.select_related("plan", "organization", "blueprint").get(pk=run.pk)
     if run.state == RunState.QUEUED:
-        run.move(RunState.CANCELLED, error={"kind": "busy", "message": "somebody else works on this stack", "hint": "wait for that run, then try again"})
-        raise StaleError("somebody else works on this stack", hint="`sprocket runs` shows who; try again when it is done", where=run.organization.slug, transient=True)
+        run.move(
+            RunState.CANCELLED,
+            error={"kind": "busy", "message": "somebody else works on this stack", "hint": "wait for that run, then try again"},
+        )
+        raise StaleError(
+            "somebody else works on this stack",
+            hint="`sprocket runs` shows who; try again when it is done",
+            where=run.organization.slug,
+            transient=True,
+        )
     return run
 
 
@@ -221,7 +231,7 @@ def cancel(*, run: Run, actor: Any) -> Run:  # noqa: ANN401
     return run
 
 
-def verify_now(*, org: Organization) -> Verdict:  # noqa: ANN401
+def verify_now(*, org: Organization) -> Verdict:
     """Look at the deployment here and now; the verdict is kept as the stack's latest.
 
     Raises:
@@ -244,14 +254,14 @@ def ring_for(run_id: int) -> bool:
         return False
     try:
         execute.delay(run_id)
-    except Exception as error:  # noqa: BLE001 - any broker's errors; the row stays the truth
+    except Exception as error:
         _log.warning("run %s was not sent: %s", run_id, type(error).__name__)
         Run.objects.filter(pk=run_id, state=RunState.QUEUED).update(sent_at=None)
         return False
     return True
 
 
-def _known(org: Organization, key: str, digest: str) -> Run | None:  # noqa: ANN401
+def _known(org: Organization, key: str, digest: str) -> Run | None:
     """The run an earlier request with this key made."""
     run = Run.objects.for_org(org).filter(idempotency_key=key).first() if key else None
     if run and run.request_digest != digest:
@@ -259,7 +269,7 @@ def _known(org: Organization, key: str, digest: str) -> Run | None:  # noqa: ANN
     return run
 
 
-def _digest_of(kind: str, blueprint: Blueprint | None, plan: Plan | None) -> str:  # noqa: ANN401
+def _digest_of(kind: str, blueprint: Blueprint | None, plan: Plan | None) -> str:
     text = json.dumps([str(kind), blueprint.pk if blueprint else None, plan.pk if plan else None])
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-Kind = Literal[
-    "stage", "resource-pre", "resource-done", "resource-failed", "diagnostic", "log", "summary", "stalled", "result"
-]
+Kind = Literal["stage", "resource-pre", "resource-done", "resource-failed", "diagnostic", "log", "summary", "stalled", "result"]
 QUIET_OPS = frozenset({"same", "read", "refresh", "discard"})
 COMPONENT_TYPE = "sprocket:blueprint:Component"
 _REPLACE_OPS = frozenset({"create-replacement", "delete-replaced", "import-replacement", "read-replacement", "discard-replaced"})
@@ -72,7 +70,7 @@ def event_from(line: str) -> Event | None:
 def resource_of(urn: str) -> str:
     """`service/redis` from a URN such as `urn:pulumi:demo::sprocket::...$sprocket:swarm:Service::redis`; empty for none of ours."""
     parts = urn.split("::")
-    if len(parts) < 4:  # noqa: PLR2004 - urn:pulumi:stack, project, types, name
+    if len(parts) < 4:
         return ""
     kind = parts[2].rsplit("$", 1)[-1]
     name = "::".join(parts[3:])
@@ -114,22 +112,20 @@ class Steps:
     def __init__(self) -> None:
         self._steps: dict[str, Step] = {}
 
-    def add(self, urn: str, component: str, kind: str, op: str, fields: tuple[str, ...], reasons: tuple[str, ...]) -> None:
+    def add(self, step: Step) -> None:
         """Take note of one report; a replacement's later parts do not weaken it."""
-        resource = resource_of(urn)
-        if not resource:
+        if not step.resource:
             return
-        old = self._steps.get(resource)
-        word = plain_op(op)
-        if old and (old.op == "replace" or (word == "same" and old.op != "same")):
+        old = self._steps.get(step.resource, step)
+        word = plain_op(step.op)
+        if old is not step and (old.op == "replace" or (word == "same" and old.op != "same")):
             word = old.op
-        self._steps[resource] = Step(
-            resource=resource,
-            component=component or (old.component if old else ""),
-            type=kind,
+        self._steps[step.resource] = replace(
+            step,
             op=word,
-            fields=tuple(dict.fromkeys((*(old.fields if old else ()), *fields))),
-            reasons=tuple(dict.fromkeys((*(old.reasons if old else ()), *reasons))),
+            component=step.component or old.component,
+            fields=tuple(dict.fromkeys((*old.fields, *step.fields))),
+            reasons=tuple(dict.fromkeys((*old.reasons, *step.reasons))),
         )
 
     def changes(self) -> dict[str, int]:

@@ -69,7 +69,11 @@ def _taken(run: Run, lease: leases.Lease) -> bool:
         run.move(RunState.CANCELLED)
         return False
     if run.deliveries >= MAX_DELIVERIES:
-        error = {"kind": "deliveries", "message": f"tried {run.deliveries} times without an end", "hint": "look at its events, then recover it"}
+        error = {
+            "kind": "deliveries",
+            "message": f"tried {run.deliveries} times without an end",
+            "hint": "look at its events, then recover it",
+        }
         run.move(RunState.NEEDS_RECOVERY, error=error)
         return False
     return run.move(
@@ -147,9 +151,7 @@ class _Execution:
     def _destroy(self) -> None:
         blueprint = secret_store.stack_state(self.org).applied_blueprint or self.run.blueprint
         outcome = self._without_plan("destroy", blueprint)
-        self._remember(
-            state_digest=outcome.state_digest, live_fingerprint="", applied_digest="", applied_blueprint=None, last_verdict=None
-        )
+        self._remember(state_digest=outcome.state_digest, live_fingerprint="", applied_digest="", applied_blueprint=None, last_verdict=None)
         stale = Plan.objects.for_org(self.org).filter(state__in=[PlanState.PROPOSED, PlanState.APPROVED])
         stale.update(state=PlanState.STALE, reason="the deployment was removed meanwhile")
         self._ended(RunState.SUCCEEDED, changes=dict(outcome.changes))

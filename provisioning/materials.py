@@ -16,8 +16,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
 
-from blueprints.rendering import Rendering, digest_of, write_bundle
 from blueprints.models import Blueprint
+from blueprints.rendering import Rendering, digest_of, write_bundle
 from orgs.models import Organization
 from provisioning import secret_store
 from provisioning.operations import Request, Verb
@@ -77,7 +77,7 @@ def rendering_of(blueprint: Blueprint) -> Rendering:
 
 
 @contextmanager
-def material(org: Organization, rendering: Rendering, name: str) -> Iterator[Material]:  # noqa: ANN401
+def material(org: Organization, rendering: Rendering, name: str) -> Iterator[Material]:
     """Lay the bundle out in a run's folder; the bundle is removed afterwards, journal and state exports stay.
 
     Args:
@@ -136,7 +136,11 @@ def find_engine() -> Path:
     cache = Path(os.environ.get("SPROCKET_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sprocket")
     found = sorted((path for path in cache.glob("pulumi/*/pulumi") if os.access(path, os.X_OK)), key=_version_of)
     if not found:
-        raise SetupError("the engine (Pulumi) is not here", hint="`make setup` fetches or builds it; `sprocket doctor` says how far it is", where=str(cache))
+        raise SetupError(
+            "the engine (Pulumi) is not here",
+            hint="`make setup` fetches or builds it; `sprocket doctor` says how far it is",
+            where=str(cache),
+        )
     return found[-1]
 
 

@@ -39,7 +39,15 @@ ALLOWED = (
     "DOCKER_CERT_PATH",
     "DOCKER_TLS_VERIFY",
 )  # everything else a process of ours may know stays with its parent
-ALLOWED_FOR_S3 = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL_S3", "HTTPS_PROXY", "NO_PROXY")
+ALLOWED_FOR_S3 = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_ENDPOINT_URL_S3",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+)
 CHILD_MODULE = "provisioning.stacks"
 STALL_AFTER_S = 120.0
 GRACE_S = 30.0
@@ -174,7 +182,9 @@ class Child:
             gone = False
         if not gone:
             raise ApplyError(
-                f"process group {self.pid} does not end", hint="look at it with `ps -s`; the stack stays locked until it is gone", where="engine"
+                f"process group {self.pid} does not end",
+                hint="look at it with `ps -s`; the stack stays locked until it is gone",
+                where="engine",
             )
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             _open(stream).close()
@@ -242,7 +252,8 @@ def run_operation(
         on_start(child.pid, child.started, child.mark)
         child.send(request.line())
         mask = SecretServer(request.secrets, Path(request.run_dir)).mask
-        outcome = _Following(child, on_event, should_stop, deadline_s, stall_after_s, grace_s, mask).to_the_end()
+        limits = Limits(deadline_s, stall_after_s, grace_s)
+        outcome = _Following(child, on_event=on_event, should_stop=should_stop, limits=limits, mask=mask).to_the_end()
     except BaseException:
         child.stop_politely()
         raise
@@ -251,23 +262,23 @@ def run_operation(
     return outcome
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long an operation may take, be silent, and take to stop."""
+
+    deadline_s: float
+    stall_after_s: float
+    grace_s: float
+
+
 class _Following:
     """The loop around a running child: events, stall notice, polite stop, deadline."""
 
     def __init__(
-        self,
-        child: Child,
-        on_event: OnEvent,
-        should_stop: Callable[[], bool],
-        deadline_s: float,
-        stall_after_s: float,
-        grace_s: float,
-        mask: Callable[[str], str],
+        self, child: Child, *, on_event: OnEvent, should_stop: Callable[[], bool], limits: Limits, mask: Callable[[str], str]
     ) -> None:
-        self._mask = mask
-        self._child, self._on_event, self._should_stop = child, on_event, should_stop
+        self._child, self._on_event, self._should_stop, self._limits, self._mask = child, on_event, should_stop, limits, mask
         self._began = self._last_event = time.monotonic()
-        self._deadline_s, self._stall_after_s, self._grace_s = deadline_s, stall_after_s, grace_s
         self._stopped_at: float | None = None
         self._stop_kind = ""
         self._last_seq = 0
@@ -281,7 +292,7 @@ class _Following:
             if line:
                 self._take(line)
             self._watch_the_clock()
-            if self._stopped_at is not None and time.monotonic() - self._stopped_at > self._grace_s:
+            if self._stopped_at is not None and time.monotonic() - self._stopped_at > self._limits.grace_s:
                 break  # it had its grace time; `end` takes the group down
         return self._outcome()
 
@@ -299,9 +310,9 @@ class _Following:
         if self._stopped_at is None:
             if self._should_stop():
                 self._stop("cancelled")
-            elif now - self._began > self._deadline_s:
+            elif now - self._began > self._limits.deadline_s:
                 self._stop("deadline")
-        if now - self._last_event > self._stall_after_s:
+        if now - self._last_event > self._limits.stall_after_s:
             silent = round(now - self._last_event)
             self._last_event = now
             self._last_seq += 1
@@ -318,7 +329,7 @@ class _Following:
         if self._result is None:
             error = _death(self._mask(self._child.last_words()), self._stop_kind)
         if self._stop_kind and error is not None:
-            error = {**error, **_stop_error(self._stop_kind, self._deadline_s)}
+            error = {**error, **_stop_error(self._stop_kind, self._limits.deadline_s)}
         return Outcome(
             ok=bool(data.get("ok")),
             changes=data.get("changes", {}),
@@ -359,7 +370,9 @@ def refuse_full_disk(folder: Path) -> None:
     room = os.statvfs(folder)
     free = room.f_bavail * room.f_frsize
     if free < _MIN_FREE_BYTES:
-        raise SetupError(f"{free // 2**20} MiB free for state, 100 MiB are needed", hint="make room on this disk, then apply again", where=str(folder))
+        raise SetupError(
+            f"{free // 2**20} MiB free for state, 100 MiB are needed", hint="make room on this disk, then apply again", where=str(folder)
+        )
 
 
 def _pump(stream: IO[str] | None, put: Callable[[str | None], None]) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.db import transaction
 
-from blueprints.rendering import Rendering
 from blueprints.models import Blueprint
+from blueprints.rendering import Rendering
 from orgs.models import Organization
 from provisioning import secret_store
 from provisioning.docker_door import docker_reader
@@ -67,7 +67,9 @@ def recheck(plan: Plan) -> Rendering:
     """
     where = f"plan {plan.number}"
     if plan.basis != "live":
-        raise StaleError("this plan was made against an empty host, without an engine", hint="make a new plan where Docker runs", where=where)
+        raise StaleError(
+            "this plan was made against an empty host, without an engine", hint="make a new plan where Docker runs", where=where
+        )
     if plan.state != PlanState.APPROVED:
         raise StaleError(f"the plan is {plan.state}, not approved", hint=plan.reason or "approve it first", where=where)
     rendering = rendering_of(plan.blueprint)
@@ -91,7 +93,7 @@ def has_nothing_to_do(plan: Plan, rendering: Rendering) -> bool:
     return not plan.steps and nothing_moved(plan.organization, rendering)
 
 
-def nothing_moved(org: Organization, rendering: Rendering) -> bool:  # noqa: ANN401
+def nothing_moved(org: Organization, rendering: Rendering) -> bool:
     """Compare with what the last apply noted: bundle digest, the state's digest, names, ids, versions and tasks of live objects."""
     state: StackState | None = StackState.objects.for_org(org).first()
     if state is None or not state.live_fingerprint or state.applied_digest != rendering.digest:
@@ -119,16 +121,16 @@ def apply_plan(plan: Plan, stuff: Material, operate: Operate, *, is_first_try: b
         rest = operate(stuff.request("preview", plan_out=str(plan_file), holds_lease=True))
         refuse_other_steps(plan.steps, rest.steps)
         expected = rest.state_digest
-    return operate(
-        stuff.request("apply", plan_in=str(plan_file) if plan_file else "", expected_state_digest=expected, holds_lease=True)
-    )
+    return operate(stuff.request("apply", plan_in=str(plan_file) if plan_file else "", expected_state_digest=expected, holds_lease=True))
 
 
 def refuse_moved_objects(plan: Plan) -> None:
     """Raise StaleError when a Docker object was changed, made or removed since the plan was made."""
     if seen_live(plan.organization.slug) != plan.live_fingerprint:
         raise StaleError(
-            "the running objects changed since this was previewed", hint=f"somebody changed them by hand: {_NEW_PLAN}", where=f"plan {plan.number}"
+            "the running objects changed since this was previewed",
+            hint=f"somebody changed them by hand: {_NEW_PLAN}",
+            where=f"plan {plan.number}",
         )
 
 
@@ -141,9 +143,7 @@ def refuse_other_steps(approved: list[Mapping[str, Any]], rest: tuple[Mapping[st
     for step in rest:
         was, now = allowed.get(str(step["resource"])), str(step["op"])
         if was != now and not (was in {"create", "replace"} and now in {"create", "update", "replace", "delete"}):
-            raise StaleError(
-                f"{now} {step['resource']} is left to do, and was not approved", hint=_NEW_PLAN, where=str(step["resource"])
-            )
+            raise StaleError(f"{now} {step['resource']} is left to do, and was not approved", hint=_NEW_PLAN, where=str(step["resource"]))
 
 
 def seen_live(slug: str, *, with_tasks: bool = False) -> str | None:

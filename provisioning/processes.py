@@ -74,11 +74,11 @@ def _session(sid: int) -> Iterator[int]:
     if not _PROC.is_dir():
         yield from _session_by_ps(sid)
         return
-    for entry in os.listdir(_PROC):
-        if entry.isdecimal():
-            fields = _stat(int(entry))
+    for entry in os.scandir(_PROC):
+        if entry.name.isdecimal():
+            fields = _stat(int(entry.name))
             if fields and fields[0] != "Z" and fields[_SESSION_FIELD] == str(sid):
-                yield int(entry)
+                yield int(entry.name)
 
 
 def _stat(pid: int) -> list[str] | None:
@@ -100,12 +100,12 @@ def _carries(pid: int, mark: str) -> bool:
 
 
 def _start_time_by_ps(pid: int) -> str:
-    found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, timeout=5, check=False)  # noqa: S607
+    found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, timeout=5, check=False)
     return found.stdout.strip()
 
 
 def _session_by_ps(sid: int) -> Iterator[int]:
-    found = subprocess.run(["ps", "-A", "-o", "pid=,pgid="], capture_output=True, text=True, timeout=5, check=False)  # noqa: S607
+    found = subprocess.run(["ps", "-A", "-o", "pid=,pgid="], capture_output=True, text=True, timeout=5, check=False)
     for line in found.stdout.splitlines():
         pid, _, group = line.strip().partition(" ")
         if group.strip() == str(sid):

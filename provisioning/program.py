@@ -9,8 +9,7 @@ from pathlib import Path
 import pulumi
 
 from provisioning.compose import STAGES, Part, ServiceArgs, StackSpec, read_stack
-from provisioning.providers.kinds import PACKAGE
-from provisioning.providers.wire import to_plain
+from provisioning.providers.wire import PACKAGE, to_plain
 
 COMPONENT = f"{PACKAGE}:blueprint:Component"
 _NETWORKS = "networks"

@@ -33,7 +33,9 @@ class Sealer:
 
     def __init__(self, master: bytes) -> None:
         if len(master) != _KEY_BYTES:
-            raise SetupError(f"the master key has {len(master)} bytes, it needs {_KEY_BYTES}", hint="restore the key file from its safe copy")
+            raise SetupError(
+                f"the master key has {len(master)} bytes, it needs {_KEY_BYTES}", hint="restore the key file from its safe copy"
+            )
         self._master = master
 
     def seal(self, org: str, name: str, version: int, value: str) -> bytes:
@@ -57,7 +59,7 @@ class Sealer:
         except (InvalidTag, ValueError):
             raise SetupError(
                 f"{org}/{name}@{version} cannot be opened",
-                hint="the master key is not the one that sealed it, or the row was changed: restore the key file that belongs to this database",
+                hint="another master key sealed it, or the row was changed: restore the key file that belongs to this database",
                 where="secret store",
             ) from None
 
@@ -84,7 +86,9 @@ def read_master_key(path: Path) -> bytes:
         mode = path.stat().st_mode
         text = path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
-        raise SetupError("the master key is missing", hint="restore the file from its safe copy; without it no stored secret opens", where=str(path)) from None
+        raise SetupError(
+            "the master key is missing", hint="restore the file from its safe copy; without it no stored secret opens", where=str(path)
+        ) from None
     except (OSError, UnicodeDecodeError):
         raise SetupError("the master key cannot be read", hint="let the control plane's user own the file", where=str(path)) from None
     if stat.S_IMODE(mode) & 0o077:

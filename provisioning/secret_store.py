@@ -108,7 +108,7 @@ def set_secret(*, org: Organization, name: str, value: str, actor: Any, pattern:
         last: SecretVersion | None = secret.versions.order_by("-version").first()
         if last and last.fingerprint == fingerprint:
             return last
-        row = _store(secret, org, (last.version if last else 0) + 1, value, fingerprint, actor)
+        row = _store(secret, (last.version if last else 0) + 1, value, actor)
         record(org=org, actor=actor, what="secret set", detail=f"{name} version {row.version}", via=via)
     return row
 
@@ -123,13 +123,13 @@ def refuse_bad_value(name: str, value: str, pattern: str = "") -> None:
         raise ApplyError(f"the value {problem}", hint="copy the whole value, and nothing but it", where=where)
 
 
-def secret_versions(org: Organization) -> dict[str, int]:  # noqa: ANN401
+def secret_versions(org: Organization) -> dict[str, int]:
     """The latest version of each secret that has a value."""
     rows = SecretVersion.objects.for_org(org).order_by("version").values_list("secret__name", "version")
     return dict(rows)
 
 
-def missing_secrets(org: Organization, wanted: Iterable[Wanted]) -> list[Wanted]:  # noqa: ANN401
+def missing_secrets(org: Organization, wanted: Iterable[Wanted]) -> list[Wanted]:
     """Those somebody has to bring and nobody has brought yet."""
     have = set(_rows(org))
     return [item for item in wanted if not item.is_ours_to_make and (item.name, item.version) not in have]
@@ -151,26 +151,22 @@ def make_ready(org: Organization, wanted: Iterable[Wanted], *, actor: Any = None
             _make(org, item, actor)
 
 
-def values_for(org: Organization, wanted: Iterable[Wanted]) -> dict[str, str]:  # noqa: ANN401
+def values_for(org: Organization, wanted: Iterable[Wanted]) -> dict[str, str]:
     """`<org>/<name>@<version>` -> value, for the run's secret socket."""
     rows, opener = _rows(org), sealer()
     return {
-        f"{org.slug}/{item.name}@{item.version}": opener.open(
-            org.slug, item.name, item.version, rows[item.name, item.version].sealed
-        )
+        f"{org.slug}/{item.name}@{item.version}": opener.open(org.slug, item.name, item.version, rows[item.name, item.version].sealed)
         for item in wanted
     }
 
 
-def fingerprints_for(org: Organization, wanted: Iterable[Wanted]) -> dict[str, str]:  # noqa: ANN401
+def fingerprints_for(org: Organization, wanted: Iterable[Wanted]) -> dict[str, str]:
     """Name -> keyed fingerprint of the version the bundle names; sixty-four zeros for one that is not there yet."""
     rows = _rows(org)
-    return {
-        item.name: rows[item.name, item.version].fingerprint if (item.name, item.version) in rows else "0" * 64 for item in wanted
-    }
+    return {item.name: rows[item.name, item.version].fingerprint if (item.name, item.version) in rows else "0" * 64 for item in wanted}
 
 
-def stack_state(org: Organization) -> StackState:  # noqa: ANN401
+def stack_state(org: Organization) -> StackState:
     """The organization's stack row, made with a new passphrase when it is the first time."""
     found: StackState | None = StackState.objects.for_org(org).first()
     if found:
@@ -181,31 +177,35 @@ def stack_state(org: Organization) -> StackState:  # noqa: ANN401
     return row
 
 
-def passphrase_of(org: Organization) -> str:  # noqa: ANN401
+def passphrase_of(org: Organization) -> str:
     """The passphrase of the organization's engine state."""
     return sealer().open(org.slug, _PASSPHRASE, 1, stack_state(org).sealed_passphrase)
 
 
-def _rows(org: Organization) -> dict[tuple[str, int], SecretVersion]:  # noqa: ANN401
+def _rows(org: Organization) -> dict[tuple[str, int], SecretVersion]:
     rows = SecretVersion.objects.for_org(org).select_related("secret")
     return {(row.secret.name, row.version): row for row in rows}
 
 
 def _make(org: Organization, item: Wanted, actor: Any) -> None:  # noqa: ANN401
     value = item.placeholder or generate(item.length)
-    fingerprint = sealer().fingerprint(org.slug, item.name, value)
     secret, _ = Secret.objects.get_or_create(organization=org, name=item.name)
     try:
         with transaction.atomic():
-            _store(secret, org, item.version, value, fingerprint, actor)
+            _store(secret, item.version, value, actor)
     except IntegrityError:
         return  # somebody else was first: that value counts
 
 
-def _store(secret: Secret, org: Organization, version: int, value: str, fingerprint: str, actor: Any) -> SecretVersion:  # noqa: ANN401
-    sealed = sealer().seal(org.slug, secret.name, version, value)
+def _store(secret: Secret, version: int, value: str, actor: Any) -> SecretVersion:  # noqa: ANN401
+    org = secret.organization
     return SecretVersion.objects.create(
-        organization=org, secret=secret, version=version, sealed=sealed, fingerprint=fingerprint, author=actor
+        organization=org,
+        secret=secret,
+        version=version,
+        sealed=sealer().seal(org.slug, secret.name, version, value),
+        fingerprint=sealer().fingerprint(org.slug, secret.name, value),
+        author=actor,
     )
 
 

@@ -33,7 +33,7 @@ PROJECT = "sprocket"
 PLUGIN = "pulumi-resource-sprocket"
 
 
-class EngineFailure(Exception):
+class EngineFailureError(Exception):
     """What went wrong, as the outcome's error carries it."""
 
     def __init__(self, kind: str, message: str, hint: str, where: str = "engine") -> None:
@@ -73,7 +73,7 @@ class Engine(automation.PulumiCommand):
         """Run one command; raises the SDK's typed error when it fails."""
         is_reading = args[:2] == ["stack", "export"]  # wanted after a stop as well
         if self.stopping.is_set() and not is_reading:
-            raise EngineFailure("cancelled", "cancelled", "apply again to go on")
+            raise EngineFailureError("cancelled", "cancelled", "apply again to go on")
         environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
         process = subprocess.Popen(
             [self.command, "--non-interactive", *args],
@@ -108,7 +108,7 @@ class Stack(automation.Stack):
         """None: the program has no outputs, and the SDK reads them with secrets shown."""
         return {}
 
-    def info(self, show_secrets: bool = True) -> automation.UpdateSummary:  # noqa: ARG002, FBT001, FBT002 - the SDK's signature
+    def info(self, show_secrets: bool = True) -> automation.UpdateSummary:
         """An empty summary: the events said everything."""
         now = datetime.now(UTC)
         return automation.UpdateSummary(kind="update", start_time=now, message="", environment={}, config={}, result="succeeded")
@@ -132,7 +132,7 @@ class Operation:
         """State digest afterwards, changes and steps.
 
         Raises:
-            EngineFailure, CommandError: it did not go well; the state may have moved.
+            EngineFailureError, CommandError: it did not go well; the state may have moved.
         """
         try:
             return self._run_once()
@@ -156,7 +156,7 @@ class Operation:
         """The state's digest once an operation failed; empty when even that cannot be had."""
         try:
             return self._digest("after")
-        except (CommandError, EngineFailure, ValueError):
+        except (CommandError, EngineFailureError, ValueError):
             return ""
 
     def _preview(self) -> tuple[str, dict[str, int], list[dict[str, Any]]]:
@@ -183,7 +183,7 @@ class Operation:
     def _refuse_moved_state(self, digest: str) -> None:
         expected = self.request.get("expected_state_digest", "")
         if expected and expected != digest:
-            raise EngineFailure(
+            raise EngineFailureError(
                 "stale", "the state has moved since this was previewed", "make a new plan: something else was applied meanwhile"
             )
 
@@ -251,7 +251,7 @@ def _folder(path: Path) -> Path:
 
 def _write_private(path: Path, text: str) -> None:
     path.unlink(missing_ok=True)
-    with open(path, "x", encoding="utf-8", opener=private) as file:  # noqa: PTH123 - Path.open has no opener
+    with open(path, "x", encoding="utf-8", opener=private) as file:
         file.write(text)
 
 
@@ -269,7 +269,7 @@ def plugin_folder(run_dir: Path) -> Path:
 
 def failure_of(error: Exception, errors: list[tuple[str, str]]) -> dict[str, str]:
     """The outcome's error for an exception, with the first error the engine reported as its message."""
-    if isinstance(error, EngineFailure):
+    if isinstance(error, EngineFailureError):
         return error.error
     if isinstance(error, ConcurrentUpdateError):
         hint = "another run holds it; when none does, the reconciler unlocks it"
@@ -317,7 +317,7 @@ def perform(request: Mapping[str, Any], out: IO[str], engine: Engine) -> bool:
             operation = Operation(request, emitter, server, engine)
             result["state_digest"], result["changes"], result["steps"] = operation.run()
             result["ok"] = True
-    except Exception as error:  # noqa: BLE001 - whatever it is, the parent waits for a result
+    except Exception as error:
         result["error"] = failure_of(error, operation.translation.errors if operation else [])
         if engine.stopping.is_set():
             result["error"]["kind"] = "cancelled"

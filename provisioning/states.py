@@ -47,9 +47,7 @@ PLAN_MOVES: dict[PlanState, frozenset[PlanState]] = {
 
 RUN_MOVES: dict[RunState, frozenset[RunState]] = {
     RunState.QUEUED: frozenset({RunState.RUNNING, RunState.CANCELLED, RunState.FAILED, RunState.NEEDS_RECOVERY}),
-    RunState.RUNNING: frozenset(
-        {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLING, RunState.QUEUED, RunState.NEEDS_RECOVERY}
-    ),
+    RunState.RUNNING: frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLING, RunState.QUEUED, RunState.NEEDS_RECOVERY}),
     RunState.CANCELLING: frozenset({RunState.CANCELLED, RunState.SUCCEEDED, RunState.FAILED, RunState.NEEDS_RECOVERY}),
     RunState.NEEDS_RECOVERY: frozenset({RunState.QUEUED, RunState.FAILED, RunState.CANCELLED}),
     RunState.SUCCEEDED: frozenset(),

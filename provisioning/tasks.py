@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from celery import shared_task
-
 from provisioning import execution, reconcile
+from sprocket_v2.celery import app  # a process that sends needs our broker's settings as much as one that receives
 
 
-@shared_task(name="provisioning.execute")
+@app.task(name="provisioning.execute")
 def execute(run_id: int) -> None:
     """Carry out one run."""
     execution.execute_run(run_id)
 
 
-@shared_task(name="provisioning.reconcile")
+@app.task(name="provisioning.reconcile")
 def reconcile_now() -> None:
     """One pass of the reconciler, for deployments with a scheduler of their own."""
     reconcile.reconcile()

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from provisioning.engine_events import COMPONENT_TYPE, QUIET_OPS, Event, Kind, Steps, name_of, plain_op, resource_of
+from provisioning.engine_events import COMPONENT_TYPE, QUIET_OPS, Event, Kind, Step, Steps, name_of, plain_op, resource_of
 
 _FOUND_ON_PATH = "using pulumi-resource-sprocket from $PATH"  # a warning of the engine's; that is how we want it
 
@@ -23,7 +23,7 @@ class Emitter:
 
     def __init__(self, out: IO[str], journal: Path, mask: Callable[[str], str]) -> None:
         self._out, self._mask = out, mask
-        self._journal = open(journal, "a", encoding="utf-8", opener=private)  # noqa: PTH123 - Path.open has no opener
+        self._journal = open(journal, "a", encoding="utf-8", opener=private)  # noqa: SIM115 - for the process's life
         self._seq = 0
         self._lock = threading.Lock()
 
@@ -31,7 +31,7 @@ class Emitter:
         """One event."""
         with self._lock:
             self._seq += 1
-            clean = {name: self._mask(part) if isinstance(part, str) else part for name, part in parts.items()}
+            clean: dict[str, Any] = {name: self._mask(part) if isinstance(part, str) else part for name, part in parts.items()}
             # Once more as a line: what is nested in lists is masked there. A text is masked before JSON escapes it a second time.
             line = self._mask(Event(seq=self._seq, at=datetime.now(UTC).isoformat(), kind=kind, **clean).line())
             self._journal.write(line)
@@ -77,7 +77,7 @@ class Translation:
         fields = tuple(metadata.detailed_diff or metadata.diffs or ())
         fields = fields if plain_op(op) in {"update", "replace"} else ()
         reasons = tuple(metadata.keys or ()) if plain_op(op) == "replace" else ()
-        self.steps.add(metadata.urn, component, metadata.type, op, fields, reasons)
+        self.steps.add(Step(resource, component, metadata.type, op, fields, reasons))
         self.emitter.emit(kind, urn=metadata.urn, resource=resource, component=component, op=plain_op(op), fields=fields)
 
     def _diagnostic(self, event: Any) -> None:  # noqa: ANN401 - DiagnosticEvent

@@ -161,7 +161,7 @@ class Deployment:
         good = bool(answer.status) and allowed not in {origin, "*"}
         return self._route("api/cors-foreign", "A foreign origin may not", good, f"{answer.says()}, allows {allowed or 'nobody'}")
 
-    def _route(self, name: str, title: str, good: bool, detail: str) -> Check:  # noqa: FBT001
+    def _route(self, name: str, title: str, good: bool, detail: str) -> Check:
         hint = "" if good else f"docker service logs --tail 50 {self.slug}_traefik, then the log of the component behind it"
         return Check(f"route/{name}", title, "ok" if good else "failed", detail, hint)
 
@@ -216,7 +216,9 @@ class Deployment:
             return Check("bot", title, "ok", "is a stand-in, which never contacts Discord")
         if any(word in line.lower() for line in lines for word in ("logged in", "connected", "ready")):
             return Check("bot", title, "ok", "connected to Discord")
-        return Check("bot", title, "warning", "runs, but its log does not say that it is connected", f"docker service logs --tail 50 {name}")
+        return Check(
+            "bot", title, "warning", "runs, but its log does not say that it is connected", f"docker service logs --tail 50 {name}"
+        )
 
     def _data_is_closed(self) -> Iterator[Check]:
         for component in ("postgres", "redis"):
@@ -299,9 +301,7 @@ class Deployment:
         return service.running[0].container if service and service.running else ""
 
 
-def request(
-    address: str, port: int, method: str, host: str, path: str, *, body: object, headers: Mapping[str, str], tls: bool
-) -> Answer:
+def request(address: str, port: int, method: str, host: str, path: str, *, body: object, headers: Mapping[str, str], tls: bool) -> Answer:
     """One HTTP request to an address, under another host's name; never follows a redirect."""
     usual = 443 if tls else 80
     named = {"Host": host if port == usual else f"{host}:{port}", "Connection": "close", "User-Agent": "sprocket-verify", **headers}
@@ -354,7 +354,7 @@ def _runs_image(service: LiveService, locked: Mapping[str, Any]) -> bool:
     return digest in service.image if digest.startswith("sha256:") else True
 
 
-def _usable_check(name: str, title: str, good: bool, missing: str, hint: str) -> Check:  # noqa: FBT001
+def _usable_check(name: str, title: str, good: bool, missing: str, hint: str) -> Check:
     line: Line = "usable"
     return Check(f"usable/{name}", title, "ok" if good else "warning", "" if good else missing, "" if good else hint, line)
 

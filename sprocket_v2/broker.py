@@ -23,7 +23,7 @@ _SWEEP_AFTER_S = 3600.0
 class Channel(filesystem.Channel):
     """kombu's file channel, with whole messages only."""
 
-    def _put(self, queue: str, payload: dict[str, Any], **_: Any) -> None:  # type: ignore[override]  # kombu's own bases disagree
+    def _put(self, queue: str, payload: dict[str, Any], **_: object) -> None:
         folder = Path(self.data_folder_out)
         name = f"{time.time_ns():020d}_{uuid.uuid4()}.{queue}.msg"
         part = folder / f".{name}.part"
@@ -71,6 +71,6 @@ def _sweep(folder: Path) -> None:
     for entry in os.scandir(folder):
         try:
             if entry.stat().st_mtime < limit:
-                os.unlink(entry.path)
+                Path(entry.path).unlink()
         except FileNotFoundError:
             continue  # another process sweeps too

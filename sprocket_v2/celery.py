@@ -14,9 +14,9 @@ from celery.signals import worker_process_init, worker_process_shutdown, worker_
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sprocket_v2.settings")
 
-from django.conf import settings  # noqa: E402 - needs the line above
+from django.conf import settings
 
-from sprocket_v2 import broker  # noqa: E402
+from sprocket_v2 import broker
 
 LONGEST_RUN_S = 3600
 RECONCILE_EVERY_S = 15.0

@@ -10,9 +10,9 @@ from provisioning.compose import ServiceArgs
 from provisioning.providers import wire
 from provisioning.providers.swarm import config, network, secret, service, volume
 from provisioning.providers.swarm.client import Swarm
+from provisioning.providers.wire import PACKAGE
 from provisioning.secret_socket import SecretClient
 
-PACKAGE = "sprocket"
 Plain = dict[str, Any]
 
 

@@ -18,9 +18,9 @@ from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.provider import PropertyDiff, PropertyDiffKind
 from pulumi.provider.experimental.server import main as serve
 
-from provisioning.providers.kinds import KINDS, PACKAGE, Kind
+from provisioning.providers.kinds import KINDS, Kind
 from provisioning.providers.swarm.client import DockerSwarm, connect
-from provisioning.providers.wire import to_plain
+from provisioning.providers.wire import PACKAGE, to_plain
 from provisioning.secret_socket import SecretClient
 from sprocket_v2 import __version__
 from sprocket_v2.errors import SprocketError

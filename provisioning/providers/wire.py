@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from provisioning.compose import Attached, Healthcheck, Mount, Mounted, Port, ServiceArgs
 
 Plain = dict[str, Any]
+PACKAGE = "sprocket"
 Args = TypeVar("Args")
 
 

@@ -195,7 +195,8 @@ def verdict_lines(verdict: dict[str, Any]) -> list[str]:
     from provisioning.verdict import verdict_from
 
     whole = verdict_from(verdict)
-    lines = [f"  {whole.runs_text}", f"  {whole.usable_text}"]
+    marks = {"ok": style("✓", "green"), "warning": style("!", "yellow"), "failed": style("✗", "red"), "skipped": style("-", "dim")}
+    lines = [f"  {marks[str(whole.runs)]} {whole.runs_text}", f"  {marks[str(whole.usable)]} {whole.usable_text}"]
     return lines + [f"    {check.state}: {check.title}. {check.detail} {check.hint}".rstrip() for check in whole.checks if check.state != "ok"]
 
 

@@ -26,7 +26,9 @@ alice, _ = get_user_model().objects.get_or_create(username="alice")
 Membership.objects.get_or_create(organization=org, user=alice, defaults={"roles": ["owner"]})
 """
 RING = "actions.request_run(org=org, kind='verify', actor=alice)"
-DO_NOT_RING = "run = actions.request_run(org=org, kind='verify', actor=alice, ring=False); Run.objects.filter(pk=run.pk).update(sent_at=None)"
+DO_NOT_RING = (
+    "run = actions.request_run(org=org, kind='verify', actor=alice, ring=False); Run.objects.filter(pk=run.pk).update(sent_at=None)"
+)
 SHOW = "for run in Run.objects.order_by('pk'): print(run.state, (run.error or {}).get('message', ''))"
 
 
@@ -48,7 +50,12 @@ def _states(environment: dict[str, str], count: int) -> list[str]:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     root = str(Path(__file__).resolve().parents[2])
-    own = {"SPROCKET_DATA_DIR": str(tmp_path / "data"), "DJANGO_SETTINGS_MODULE": "sprocket_v2.settings", "PYTHONPATH": root, "SPROCKET_SPARE_CHILD": "0"}
+    own = {
+        "SPROCKET_DATA_DIR": str(tmp_path / "data"),
+        "DJANGO_SETTINGS_MODULE": "sprocket_v2.settings",
+        "PYTHONPATH": root,
+        "SPROCKET_SPARE_CHILD": "0",
+    }
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPROCKET_", "DJANGO_"))}
     made = {**kept, **own}
     subprocess.run([sys.executable, "-m", "django", "migrate", "-v0"], env=made, check=True, timeout=60)

@@ -21,7 +21,14 @@ from sprocket_v2.errors import ApplyError
 
 SECRETS = {
     "jwt-secret": {"title": "Session key", "kind": "generated", "length": 64, "version": 1, "where_to_get": ""},
-    "storage-key": {"title": "Storage", "kind": "placeholder", "placeholder": "not-used-by-this", "length": 0, "version": 1, "where_to_get": ""},
+    "storage-key": {
+        "title": "Storage",
+        "kind": "placeholder",
+        "placeholder": "not-used-by-this",
+        "length": 0,
+        "version": 1,
+        "where_to_get": "",
+    },
     "bot-token": {"title": "Bot token", "kind": "supplied", "length": 0, "version": 1, "where_to_get": "Discord's developer pages"},
 }
 TOKEN = "local_dev_placeholder"
@@ -103,24 +110,33 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data_dir: Path, dock
 
 
 @pytest.fixture
-def make_blueprint(demo: Organization, alice: Any, engine: Engine) -> Callable[..., Blueprint]:  # noqa: ANN401
+def make_blueprint(demo: Organization, alice: Any, engine: Engine) -> Callable[..., Blueprint]:
     """Stores a blueprint whose bundle tells the scripted child what to play."""
 
-    def make(org: Organization = demo, secrets: dict[str, Any] = SECRETS, **play: Any) -> Blueprint:  # noqa: ANN401
+    def make(org: Organization = demo, secrets: dict[str, Any] = SECRETS, **play: Any) -> Blueprint:
         number = Blueprint.objects.for_org(org).count() + 1
-        needs = NeedsRevision.objects.create(organization=org, number=number, text="", data={}, digest=f"sha256:needs{number}", author=alice)
+        needs = NeedsRevision.objects.create(
+            organization=org, number=number, text="", data={}, digest=f"sha256:needs{number}", author=alice
+        )
         files = {
             "play.json": json.dumps({**engine.play, **play}),
             "secrets.json": json.dumps({"secrets": secrets}),
             "blueprint.lock.json": json.dumps({"images": {}, "secrets": {name: item["version"] for name, item in secrets.items()}}),
         }
         listed = [{"path": path, "sha256": hashlib.sha256(text.encode()).hexdigest()} for path, text in files.items()]
-        facts = {"organization": {"slug": org.slug}, "needs_digest": needs.digest, "template_release": "1", "files": listed, "number": number}
+        facts = {
+            "organization": {"slug": org.slug},
+            "needs_digest": needs.digest,
+            "template_release": "1",
+            "files": listed,
+            "number": number,
+        }
         files["blueprint.json"] = json.dumps(facts)
         digest = "sha256:" + hashlib.sha256(files["blueprint.json"].encode()).hexdigest()
         row = Blueprint.objects.create(organization=org, number=number, needs_revision=needs, digest=digest, template_release="1")
         BlueprintFile.objects.bulk_create(
-            BlueprintFile(blueprint=row, path=path, text=text, sha256=hashlib.sha256(text.encode()).hexdigest()) for path, text in files.items()
+            BlueprintFile(blueprint=row, path=path, text=text, sha256=hashlib.sha256(text.encode()).hexdigest())
+            for path, text in files.items()
         )
         return row
 
@@ -128,6 +144,6 @@ def make_blueprint(demo: Organization, alice: Any, engine: Engine) -> Callable[.
 
 
 @pytest.fixture
-def token(demo: Organization, alice: Any, data_dir: Path) -> None:  # noqa: ANN401
+def token(demo: Organization, alice: Any, data_dir: Path) -> None:
     """The one secret a person has to bring."""
     secret_store.set_secret(org=demo, name="bot-token", value=TOKEN, actor=alice)

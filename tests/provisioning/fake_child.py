@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 
-def _say(seq: int, kind: str, **parts: Any) -> None:  # noqa: ANN401
+def _say(seq: int, kind: str, **parts: Any) -> None:
     print(json.dumps({"seq": seq, "at": "2026-01-01T00:00:00+00:00", "kind": kind, **parts}), flush=True)
 
 
@@ -40,7 +40,9 @@ def main() -> None:
         time.sleep(0.3)
     if play.get("asked"):
         asked = {key: request[key] for key in ("op", "plan_in", "expected_state_digest", "basis", "holds_lease")}
-        (Path(play["asked"])).open("a").write(json.dumps({**asked, "secrets": sorted(request["secrets"]), "env": dict(os.environ)}) + "\n")
+        line = json.dumps({**asked, "secrets": sorted(request["secrets"]), "env": dict(os.environ)})
+        with Path(play["asked"]).open("a") as file:
+            file.write(line + "\n")
     if request["plan_out"]:
         Path(request["plan_out"]).write_text('{"resourcePlans": {}}')
     _say(1, "stage", message="working")

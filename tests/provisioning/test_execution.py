@@ -23,12 +23,12 @@ BEFORE = {"steps": [STEP], "changes": {"create": 1}, "state_digest": "sha256:bef
 pytestmark = pytest.mark.usefixtures("token")
 
 
-def _approved(blueprint: Blueprint, actor: Any) -> Plan:  # noqa: ANN401
+def _approved(blueprint: Blueprint, actor: Any) -> Plan:
     plan = actions.propose(org=blueprint.organization, blueprint=blueprint, actor=actor)
     return actions.approve(plan=plan, actor=actor)
 
 
-def _applied(plan: Plan, actor: Any) -> Run:  # noqa: ANN401
+def _applied(plan: Plan, actor: Any) -> Run:
     return actions.run_here(actions.apply(plan=plan, actor=actor, ring=False))
 
 
@@ -37,7 +37,7 @@ def _settle(monkeypatch: pytest.MonkeyPatch, digest: str = "sha256:state") -> No
     monkeypatch.setattr(planning, "known_state_digest", lambda _slug: digest)
 
 
-def test_a_proposal_keeps_everything_an_approval_is_bound_to(make_blueprint: Make, alice: Any) -> None:  # noqa: ANN401
+def test_a_proposal_keeps_everything_an_approval_is_bound_to(make_blueprint: Make, alice: Any) -> None:
     blueprint = make_blueprint(preview=BEFORE)
     plan = actions.propose(org=blueprint.organization, blueprint=blueprint, actor=alice)
     assert plan.rendering_digest == blueprint.digest
@@ -51,7 +51,9 @@ def test_a_proposal_keeps_everything_an_approval_is_bound_to(make_blueprint: Mak
     assert (plan.state, plan.basis, plan.author) == ("proposed", "live", alice)
 
 
-def test_an_apply_hands_the_engine_what_was_approved_and_stores_the_end(make_blueprint: Make, engine: Engine, demo: Organization, alice: Any) -> None:  # noqa: ANN401
+def test_an_apply_hands_the_engine_what_was_approved_and_stores_the_end(
+    make_blueprint: Make, engine: Engine, demo: Organization, alice: Any
+) -> None:
     events = [{"kind": "resource-done", "resource": "service/web", "op": "create", "fields": ["image"]}]
     run = _applied(_approved(make_blueprint(preview=BEFORE, events=events), alice), alice)
     assert run.state == RunState.SUCCEEDED
@@ -73,13 +75,13 @@ def test_an_apply_hands_the_engine_what_was_approved_and_stores_the_end(make_blu
     assert not leases.is_alive(demo.pk)
 
 
-def test_a_preview_gets_no_secret_values(make_blueprint: Make, engine: Engine, alice: Any) -> None:  # noqa: ANN401
+def test_a_preview_gets_no_secret_values(make_blueprint: Make, engine: Engine, alice: Any) -> None:
     blueprint = make_blueprint()
     actions.propose(org=blueprint.organization, blueprint=blueprint, actor=alice)
     assert engine.asked[0]["secrets"] == []
 
 
-def test_no_value_is_left_in_the_runs_folder_or_in_any_row(make_blueprint: Make, data_dir: Any, demo: Organization, alice: Any) -> None:  # noqa: ANN401
+def test_no_value_is_left_in_the_runs_folder_or_in_any_row(make_blueprint: Make, data_dir: Any, demo: Organization, alice: Any) -> None:
     run = _applied(_approved(make_blueprint(preview=BEFORE), alice), alice)
     values = secret_store.values_for(demo, secret_store.wanted_secrets({"bot-token": {"kind": "supplied", "version": 1}})).values()
     text = b"".join(path.read_bytes() for path in (data_dir / "runs").rglob("*") if path.is_file()).decode()
@@ -89,14 +91,16 @@ def test_no_value_is_left_in_the_runs_folder_or_in_any_row(make_blueprint: Make,
     assert TOKEN not in text
 
 
-def test_a_missing_secret_never_starts_an_engine(make_blueprint: Make, engine: Engine, demo: Organization, alice: Any) -> None:  # noqa: ANN401
+def test_a_missing_secret_never_starts_an_engine(make_blueprint: Make, engine: Engine, demo: Organization, alice: Any) -> None:
     Secret.objects.for_org(demo).delete()
     with pytest.raises(PreviewError, match="1 secret is missing: bot-token"):
         actions.propose(org=demo, blueprint=make_blueprint(), actor=alice)
     assert engine.asked == []
 
 
-def test_a_secret_that_went_missing_after_the_approval_stops_the_apply(make_blueprint: Make, engine: Engine, demo: Organization, alice: Any) -> None:  # noqa: ANN401
+def test_a_secret_that_went_missing_after_the_approval_stops_the_apply(
+    make_blueprint: Make, engine: Engine, demo: Organization, alice: Any
+) -> None:
     plan = _approved(make_blueprint(preview=BEFORE), alice)
     Secret.objects.for_org(demo).filter(name="bot-token").delete()
     run = _applied(plan, alice)
@@ -106,7 +110,7 @@ def test_a_secret_that_went_missing_after_the_approval_stops_the_apply(make_blue
     assert [asked["op"] for asked in engine.asked] == ["preview"]
 
 
-def test_it_refuses_an_apply_when_the_files_changed(make_blueprint: Make, engine: Engine, alice: Any) -> None:  # noqa: ANN401
+def test_it_refuses_an_apply_when_the_files_changed(make_blueprint: Make, engine: Engine, alice: Any) -> None:
     plan = _approved(make_blueprint(preview=BEFORE), alice)
     plan.blueprint.files.filter(path="play.json").update(text="{}")
     run = _applied(plan, alice)
@@ -120,7 +124,7 @@ def test_it_refuses_an_apply_when_the_files_changed(make_blueprint: Make, engine
 
 
 @pytest.mark.parametrize(("column", "word"), [("needs_digest", "needs"), ("template_release", "release"), ("rendering_digest", "files")])
-def test_it_refuses_an_apply_when_the_plan_says_otherwise(make_blueprint: Make, alice: Any, column: str, word: str) -> None:  # noqa: ANN401
+def test_it_refuses_an_apply_when_the_plan_says_otherwise(make_blueprint: Make, alice: Any, column: str, word: str) -> None:
     plan = _approved(make_blueprint(preview=BEFORE), alice)
     Plan.objects.filter(pk=plan.pk).update(**{column: "another"})
     plan.refresh_from_db()
@@ -130,7 +134,9 @@ def test_it_refuses_an_apply_when_the_plan_says_otherwise(make_blueprint: Make, 
     assert Plan.objects.get(pk=plan.pk).state == PlanState.STALE
 
 
-def test_it_refuses_an_apply_when_somebody_changed_a_service_by_hand(make_blueprint: Make, docker: FakeDocker, engine: Engine, alice: Any) -> None:  # noqa: ANN401
+def test_it_refuses_an_apply_when_somebody_changed_a_service_by_hand(
+    make_blueprint: Make, docker: FakeDocker, engine: Engine, alice: Any
+) -> None:
     plan = _approved(make_blueprint(preview=BEFORE), alice)
     docker.change()
     run = _applied(plan, alice)
@@ -139,13 +145,13 @@ def test_it_refuses_an_apply_when_somebody_changed_a_service_by_hand(make_bluepr
     assert [asked["op"] for asked in engine.asked] == ["preview"]
 
 
-def test_a_restarted_container_does_not_make_a_plan_stale(make_blueprint: Make, docker: FakeDocker, alice: Any) -> None:  # noqa: ANN401
+def test_a_restarted_container_does_not_make_a_plan_stale(make_blueprint: Make, docker: FakeDocker, alice: Any) -> None:
     plan = _approved(make_blueprint(preview=BEFORE), alice)
     docker.restart()
     assert _applied(plan, alice).state == RunState.SUCCEEDED
 
 
-def test_a_moved_state_makes_the_plan_stale(make_blueprint: Make, alice: Any) -> None:  # noqa: ANN401
+def test_a_moved_state_makes_the_plan_stale(make_blueprint: Make, alice: Any) -> None:
     error = {"kind": "stale", "message": "the state has moved since this was previewed", "hint": "", "where": "engine"}
     plan = _approved(make_blueprint(preview=BEFORE, apply={"ok": False, "error": error, "state_digest": "sha256:before"}), alice)
     run = _applied(plan, alice)
@@ -154,7 +160,7 @@ def test_a_moved_state_makes_the_plan_stale(make_blueprint: Make, alice: Any) ->
     assert (plan.state, plan.reason) == (PlanState.STALE, "the state has moved since this was previewed")
 
 
-def test_a_failed_apply_that_changed_something_needs_a_new_plan(make_blueprint: Make, demo: Organization, alice: Any) -> None:  # noqa: ANN401
+def test_a_failed_apply_that_changed_something_needs_a_new_plan(make_blueprint: Make, demo: Organization, alice: Any) -> None:
     error = {"kind": "failed", "message": "web does not become healthy", "hint": "", "where": "service/web"}
     plan = _approved(make_blueprint(preview=BEFORE, apply={"ok": False, "error": error, "state_digest": "sha256:half"}), alice)
     assert _applied(plan, alice).state == RunState.FAILED
@@ -163,14 +169,14 @@ def test_a_failed_apply_that_changed_something_needs_a_new_plan(make_blueprint: 
     assert (state.state_digest, state.applied_digest) == ("sha256:half", "")
 
 
-def test_a_failed_apply_that_changed_nothing_can_be_tried_again(make_blueprint: Make, alice: Any) -> None:  # noqa: ANN401
+def test_a_failed_apply_that_changed_nothing_can_be_tried_again(make_blueprint: Make, alice: Any) -> None:
     error = {"kind": "failed", "message": "port 8080 is taken", "hint": "", "where": "service/traefik"}
     plan = _approved(make_blueprint(preview=BEFORE, apply={"ok": False, "error": error, "state_digest": "sha256:before"}), alice)
     assert _applied(plan, alice).state == RunState.FAILED
     assert Plan.objects.get(pk=plan.pk).state == PlanState.APPROVED
 
 
-def test_an_engine_that_dies_needs_recovery(make_blueprint: Make, alice: Any) -> None:  # noqa: ANN401
+def test_an_engine_that_dies_needs_recovery(make_blueprint: Make, alice: Any) -> None:
     blueprint = make_blueprint(preview=BEFORE)
     plan = _approved(blueprint, alice)
     file = blueprint.files.get(path="play.json")
@@ -184,7 +190,7 @@ def test_an_engine_that_dies_needs_recovery(make_blueprint: Make, alice: Any) ->
     assert TOKEN not in json.dumps(run.error)
 
 
-def test_a_deployment_that_does_not_run_is_not_called_a_success(make_blueprint: Make, engine: Engine, alice: Any) -> None:  # noqa: ANN401
+def test_a_deployment_that_does_not_run_is_not_called_a_success(make_blueprint: Make, engine: Engine, alice: Any) -> None:
     engine.verdict_state = "failed"
     run = _applied(_approved(make_blueprint(preview=BEFORE), alice), alice)
     assert run.state == RunState.FAILED
@@ -194,7 +200,10 @@ def test_a_deployment_that_does_not_run_is_not_called_a_success(make_blueprint: 
 
 
 def test_a_second_apply_leaves_the_engine_off(
-    make_blueprint: Make, engine: Engine, monkeypatch: pytest.MonkeyPatch, alice: Any  # noqa: ANN401
+    make_blueprint: Make,
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    alice: Any,
 ) -> None:
     blueprint = make_blueprint(preview=BEFORE)
     first = _applied(_approved(blueprint, alice), alice)
@@ -210,7 +219,12 @@ def test_a_second_apply_leaves_the_engine_off(
 
 @pytest.mark.parametrize("moved", ["state", "service", "task", "blueprint"])
 def test_the_engine_runs_again_as_soon_as_anything_moved(
-    make_blueprint: Make, engine: Engine, docker: FakeDocker, monkeypatch: pytest.MonkeyPatch, alice: Any, moved: str  # noqa: ANN401
+    make_blueprint: Make,
+    engine: Engine,
+    docker: FakeDocker,
+    monkeypatch: pytest.MonkeyPatch,
+    alice: Any,
+    moved: str,
 ) -> None:
     blueprint = make_blueprint(preview=BEFORE)
     _applied(_approved(blueprint, alice), alice)
@@ -227,7 +241,10 @@ def test_the_engine_runs_again_as_soon_as_anything_moved(
 
 
 def test_without_docker_the_preview_is_against_an_empty_host_and_cannot_be_applied(
-    make_blueprint: Make, engine: Engine, docker: FakeDocker, alice: Any  # noqa: ANN401
+    make_blueprint: Make,
+    engine: Engine,
+    docker: FakeDocker,
+    alice: Any,
 ) -> None:
     docker.is_reachable = False
     blueprint = make_blueprint(preview=BEFORE)
@@ -239,7 +256,7 @@ def test_without_docker_the_preview_is_against_an_empty_host_and_cannot_be_appli
         actions.approve(plan=plan, actor=alice)
 
 
-def test_an_interrupted_apply_goes_on_with_the_rest_of_what_was_approved(make_blueprint: Make, engine: Engine, alice: Any) -> None:  # noqa: ANN401
+def test_an_interrupted_apply_goes_on_with_the_rest_of_what_was_approved(make_blueprint: Make, engine: Engine, alice: Any) -> None:
     plan = _approved(make_blueprint(preview=BEFORE), alice)
     run = actions.apply(plan=plan, actor=alice, ring=False)
     Run.objects.filter(pk=run.pk).update(deliveries=1)
@@ -248,7 +265,7 @@ def test_an_interrupted_apply_goes_on_with_the_rest_of_what_was_approved(make_bl
     assert engine.asked[-1]["plan_in"].endswith("rest-plan.json")
 
 
-def test_an_interrupted_apply_stops_when_something_else_is_left_to_do(make_blueprint: Make, engine: Engine, alice: Any) -> None:  # noqa: ANN401
+def test_an_interrupted_apply_stops_when_something_else_is_left_to_do(make_blueprint: Make, engine: Engine, alice: Any) -> None:
     plan = _approved(make_blueprint(preview=BEFORE), alice)
     Plan.objects.filter(pk=plan.pk).update(steps=[{**STEP, "resource": "service/api"}])
     plan.refresh_from_db()
@@ -260,8 +277,19 @@ def test_an_interrupted_apply_stops_when_something_else_is_left_to_do(make_bluep
     assert "create service/web is left to do, and was not approved" in done.error["message"]
 
 
-@pytest.mark.parametrize(("was", "now", "fine"), [("create", "update", True), ("create", "create", True), ("replace", "delete", True), ("update", "update", True), ("update", "delete", False), ("update", "replace", False), ("delete", "create", False)])  # fmt: skip
-def test_the_rest_of_an_interrupted_apply_is_compared_by_step(was: str, now: str, fine: bool) -> None:  # noqa: FBT001
+RESTS = [
+    ("create", "update", True),
+    ("create", "create", True),
+    ("replace", "delete", True),
+    ("update", "update", True),
+    ("update", "delete", False),
+    ("update", "replace", False),
+    ("delete", "create", False),
+]
+
+
+@pytest.mark.parametrize(("was", "now", "fine"), RESTS)
+def test_the_rest_of_an_interrupted_apply_is_compared_by_step(was: str, now: str, fine: bool) -> None:
     rest = ({**STEP, "op": now},)
     if fine:
         planning.refuse_other_steps([{**STEP, "op": was}], rest)
@@ -270,7 +298,7 @@ def test_the_rest_of_an_interrupted_apply_is_compared_by_step(was: str, now: str
         planning.refuse_other_steps([{**STEP, "op": was}], rest)
 
 
-def test_a_duplicate_delivery_is_a_no_op(make_blueprint: Make, engine: Engine, alice: Any) -> None:  # noqa: ANN401
+def test_a_duplicate_delivery_is_a_no_op(make_blueprint: Make, engine: Engine, alice: Any) -> None:
     run = _applied(_approved(make_blueprint(preview=BEFORE), alice), alice)
     before, events = len(engine.asked), run.events.count()
     execution.execute_run(run.pk)
@@ -279,7 +307,7 @@ def test_a_duplicate_delivery_is_a_no_op(make_blueprint: Make, engine: Engine, a
     assert run.events.count() == events
 
 
-def test_a_run_waits_when_another_one_holds_the_stack(make_blueprint: Make, engine: Engine, demo: Organization, alice: Any) -> None:  # noqa: ANN401
+def test_a_run_waits_when_another_one_holds_the_stack(make_blueprint: Make, engine: Engine, demo: Organization, alice: Any) -> None:
     plan = _approved(make_blueprint(preview=BEFORE), alice)
     leases.acquire(demo, "somebody else")
     run = actions.apply(plan=plan, actor=alice, ring=False)
@@ -289,28 +317,28 @@ def test_a_run_waits_when_another_one_holds_the_stack(make_blueprint: Make, engi
     assert len(engine.asked) == 1
 
 
-def test_a_command_line_that_finds_the_stack_busy_says_so(make_blueprint: Make, demo: Organization, alice: Any) -> None:  # noqa: ANN401
+def test_a_command_line_that_finds_the_stack_busy_says_so(make_blueprint: Make, demo: Organization, alice: Any) -> None:
     leases.acquire(demo, "somebody else")
     with pytest.raises(StaleError, match="somebody else works on this stack"):
         actions.propose(org=demo, blueprint=make_blueprint(), actor=alice)
     assert [run.state for run in Run.objects.for_org(demo)] == [RunState.CANCELLED]
 
 
-def test_the_fourth_delivery_is_given_up(make_blueprint: Make, engine: Engine, alice: Any) -> None:  # noqa: ANN401
+def test_the_fourth_delivery_is_given_up(make_blueprint: Make, engine: Engine, alice: Any) -> None:
     run = actions.apply(plan=_approved(make_blueprint(preview=BEFORE), alice), actor=alice, ring=False)
     Run.objects.filter(pk=run.pk).update(deliveries=3)
     assert actions.run_here(run).state == RunState.NEEDS_RECOVERY
     assert len(engine.asked) == 1
 
 
-def test_a_cancelled_run_that_waits_never_starts(make_blueprint: Make, engine: Engine, alice: Any) -> None:  # noqa: ANN401
+def test_a_cancelled_run_that_waits_never_starts(make_blueprint: Make, engine: Engine, alice: Any) -> None:
     run = actions.apply(plan=_approved(make_blueprint(preview=BEFORE), alice), actor=alice, ring=False)
     assert actions.cancel(run=run, actor=alice).state == RunState.CANCELLED
     execution.execute_run(run.pk)
     assert len(engine.asked) == 1
 
 
-def test_a_cancel_while_it_runs_stops_the_engine(make_blueprint: Make, alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401
+def test_a_cancel_while_it_runs_stops_the_engine(make_blueprint: Make, alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("provisioning.recorder.ASK_EVERY_S", 0.0)
     plan = _approved(make_blueprint(preview=BEFORE), alice)
     slow = make_blueprint(sleep=30)
@@ -328,7 +356,7 @@ def test_a_cancel_while_it_runs_stops_the_engine(make_blueprint: Make, alice: An
     assert run.error["kind"] == "cancelled"
 
 
-def test_a_destroy_forgets_what_was_applied_and_makes_open_plans_stale(make_blueprint: Make, demo: Organization, alice: Any) -> None:  # noqa: ANN401
+def test_a_destroy_forgets_what_was_applied_and_makes_open_plans_stale(make_blueprint: Make, demo: Organization, alice: Any) -> None:
     blueprint = make_blueprint(preview=BEFORE)
     _applied(_approved(blueprint, alice), alice)
     open_plan = _approved(blueprint, alice)
@@ -344,7 +372,9 @@ def test_there_is_nothing_to_verify_before_the_first_apply(demo: Organization, d
         actions.verify_now(org=demo)
 
 
-def test_a_fault_of_ours_ends_the_run_and_is_raised(make_blueprint: Make, alice: Any, monkeypatch: pytest.MonkeyPatch, settings: LazySettings) -> None:  # noqa: ANN401
+def test_a_fault_of_ours_ends_the_run_and_is_raised(
+    make_blueprint: Make, alice: Any, monkeypatch: pytest.MonkeyPatch, settings: LazySettings
+) -> None:
     run = actions.apply(plan=_approved(make_blueprint(preview=BEFORE), alice), actor=alice, ring=False)
     monkeypatch.setattr(planning, "recheck", lambda _plan: 1 / 0)
     with pytest.raises(ZeroDivisionError):

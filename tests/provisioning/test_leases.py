@@ -95,7 +95,7 @@ def test_events_of_a_late_worker_are_not_stored(demo: Organization) -> None:
     assert [event.message for event in RunEvent.objects.for_org(demo)] == ["begun"]
 
 
-def test_a_state_that_moved_meanwhile_is_not_overwritten(demo: Organization, alice: Any) -> None:  # noqa: ANN401
+def test_a_state_that_moved_meanwhile_is_not_overwritten(demo: Organization, alice: Any) -> None:
     run = Run.objects.create(organization=demo, number=1, kind="apply", requested_by=alice)
     mine, theirs = Run.objects.get(pk=run.pk), Run.objects.get(pk=run.pk)
     assert theirs.move(RunState.CANCELLED)

@@ -31,16 +31,24 @@ class Stage:
         self.events: list[Event] = []
         self.group: tuple[int, str, str] = (0, "", "")
 
-    def play(self, play: dict[str, Any], **more: Any) -> Outcome:  # noqa: ANN401
+    def play(self, play: dict[str, Any], **more: Any) -> Outcome:
         (self.folder / "play.json").write_text(json.dumps(play))
         folder = str(self.folder)
         request = Request(
-            op="apply", org="demo", stack="demo", bundle_dir=folder, state_url="", run_dir=folder, pulumi="", passphrase="", secrets={"a": SECRET}
+            op="apply",
+            org="demo",
+            stack="demo",
+            bundle_dir=folder,
+            state_url="",
+            run_dir=folder,
+            pulumi="",
+            passphrase="",
+            secrets={"a": SECRET},
         )
         options = {"deadline_s": 20.0, "on_start": self._note, **more}
         return run_operation(request, on_event=self.events.append, **options)
 
-    def _note(self, *group: Any) -> None:  # noqa: ANN401
+    def _note(self, *group: Any) -> None:
         self.group = group
 
     def leftovers(self) -> list[int]:
@@ -53,7 +61,14 @@ def stage(tmp_path: Path) -> Stage:
 
 
 def test_the_environment_is_an_allow_list() -> None:
-    parent = {"PATH": "/bin", "HOME": "/home/x", "SPROCKET_SECRET_KEY_FILE": "/k", "DISCORD_TOKEN": SECRET, "DATABASE_URL": SECRET, "PYTHONPATH": "/evil"}
+    parent = {
+        "PATH": "/bin",
+        "HOME": "/home/x",
+        "SPROCKET_SECRET_KEY_FILE": "/k",
+        "DISCORD_TOKEN": SECRET,
+        "DATABASE_URL": SECRET,
+        "PYTHONPATH": "/evil",
+    }
     child = child_environment(parent, "mark")
     assert set(child) == {"PATH", "HOME", "SPROCKET_OPERATION", "PYTHONPATH", "PYTHONUNBUFFERED"}
     assert SECRET not in json.dumps(child)

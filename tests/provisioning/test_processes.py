@@ -9,7 +9,9 @@ import time
 
 from provisioning import processes
 
-SLEEPER = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN if sys.argv[1] == 'deaf' else signal.SIG_DFL); time.sleep(60)"
+SLEEPER = (
+    "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN if sys.argv[1] == 'deaf' else signal.SIG_DFL); time.sleep(60)"
+)
 PARENT = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {SLEEPER!r}, 'deaf']); print(p.pid, flush=True); p.wait()"
 
 

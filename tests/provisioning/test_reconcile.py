@@ -26,12 +26,12 @@ def bell(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sent
 
 
-def _run(org: Organization, state: str = RunState.QUEUED, **values: Any) -> Run:  # noqa: ANN401
+def _run(org: Organization, state: str = RunState.QUEUED, **values: Any) -> Run:
     number = Run.objects.for_org(org).count() + 1
     return Run.objects.create(organization=org, number=number, kind="apply", state=state, **values)
 
 
-def _lost(org: Organization, **values: Any) -> Run:  # noqa: ANN401
+def _lost(org: Organization, **values: Any) -> Run:
     """A run whose worker is gone: its lease has run out."""
     lease = leases.acquire(org, "gone")
     assert lease

@@ -19,13 +19,13 @@ WANTED = secret_store.wanted_secrets(SECRETS)
 pytestmark = pytest.mark.usefixtures("data_dir")
 
 
-def test_a_value_is_not_in_the_database(demo: Organization, alice: Any) -> None:  # noqa: ANN401
+def test_a_value_is_not_in_the_database(demo: Organization, alice: Any) -> None:
     row = set_secret(org=demo, name="bot-token", value=TOKEN, actor=alice)
     assert TOKEN.encode() not in bytes(row.sealed)
     assert TOKEN not in repr(list(SecretVersion.objects.values())) + repr(list(AuditEvent.objects.values()))
 
 
-def test_a_replaced_secret_is_a_new_version_and_the_same_value_is_none(demo: Organization, alice: Any) -> None:  # noqa: ANN401
+def test_a_replaced_secret_is_a_new_version_and_the_same_value_is_none(demo: Organization, alice: Any) -> None:
     assert set_secret(org=demo, name="bot-token", value=TOKEN, actor=alice).version == 1
     assert set_secret(org=demo, name="bot-token", value=TOKEN, actor=alice).version == 1
     assert set_secret(org=demo, name="bot-token", value=TOKEN + "-2", actor=alice).version == 2
@@ -89,7 +89,7 @@ def test_a_row_moved_to_another_organization_does_not_open(demo: Organization, o
         ("../bot", "long-enough-value", ""),
     ],
 )
-def test_it_refuses_a_bad_value_without_quoting_it(demo: Organization, alice: Any, name: str, value: str, pattern: str) -> None:  # noqa: ANN401
+def test_it_refuses_a_bad_value_without_quoting_it(demo: Organization, alice: Any, name: str, value: str, pattern: str) -> None:
     with pytest.raises(ApplyError) as caught:
         set_secret(org=demo, name=name, value=value, actor=alice, pattern=pattern)
     assert value not in str(caught.value) + caught.value.hint

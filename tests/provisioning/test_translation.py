@@ -28,7 +28,7 @@ class Desk:
         self.journal = folder / "journal.jsonl"
         self.translation = Translation(Emitter(self.out, self.journal, SecretServer({"demo/x@1": SECRET}, folder).mask))
 
-    def take(self, **event: Any) -> None:  # noqa: ANN401
+    def take(self, **event: Any) -> None:
         kinds = ("resource_pre_event", "res_outputs_event", "res_op_failed_event", "diagnostic_event", "summary_event")
         self.translation.take(SimpleNamespace(**{**dict.fromkeys(kinds), **event}))
 
@@ -42,9 +42,18 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-def _step(op: str, **more: Any) -> SimpleNamespace:  # noqa: ANN401
+def _step(op: str, **more: Any) -> SimpleNamespace:
     state = SimpleNamespace(parent=COMPONENT, inputs={"env": SECRET})
-    defaults = {"urn": SERVICE, "op": op, "type": "sprocket:swarm:Service", "new": state, "old": None, "keys": None, "diffs": None, "detailed_diff": {}}
+    defaults: dict[str, Any] = {
+        "urn": SERVICE,
+        "op": op,
+        "type": "sprocket:swarm:Service",
+        "new": state,
+        "old": None,
+        "keys": None,
+        "diffs": None,
+        "detailed_diff": {},
+    }
     return SimpleNamespace(metadata=SimpleNamespace(**{**defaults, **more}))
 
 
@@ -65,7 +74,12 @@ def test_no_input_value_is_in_an_event(desk: Desk) -> None:
     assert "ary-value" not in desk.out.getvalue() + desk.journal.read_text()
 
 
-FORMS: list[Callable[[str], str]] = [str, lambda v: base64.b64encode(v.encode()).decode(), lambda v: json.dumps(v), lambda v: json.dumps({"a": v})]
+FORMS: list[Callable[[str], str]] = [
+    str,
+    lambda v: base64.b64encode(v.encode()).decode(),
+    json.dumps,
+    lambda v: json.dumps({"a": v}),
+]
 
 
 @pytest.mark.parametrize("form", FORMS)

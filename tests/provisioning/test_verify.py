@@ -85,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body.encode())
 
-    def log_message(self, *_: Any) -> None:  # noqa: ANN401
+    def log_message(self, *_: Any) -> None:
         """Quiet."""
 
 
@@ -121,7 +121,9 @@ class Reader:
             return (0, "PONG") if self.redis_open else (0, "NOAUTH Authentication required.")
         if "-w" in command:
             return (0, "1") if self.postgres_open else (2, "fe_sendauth: no password supplied")
-        return 0, "\n".join(self._query(command[index + 1]) for index, word in enumerate(command) if word == "-c" and "select" in command[index + 1])
+        return 0, "\n".join(
+            self._query(command[index + 1]) for index, word in enumerate(command) if word == "-c" and "select" in command[index + 1]
+        )
 
     def _query(self, sql: str) -> str:
         if "to_regclass" in sql:
@@ -130,7 +132,11 @@ class Reader:
 
 
 def _service(name: str, *, networks: tuple[str, ...] = ("demo_data",), job: bool = False, image_id: str = "sha256:1") -> LiveService:
-    state = LiveTask("t", "complete", "shutdown", exit_code=0) if job else LiveTask("t", "running", "running", "", f"c-{name}", image_id, "healthy")
+    state = (
+        LiveTask("t", "complete", "shutdown", exit_code=0)
+        if job
+        else LiveTask("t", "running", "running", "", f"c-{name}", image_id, "healthy")
+    )
     return LiveService(name, "id", 1, "image", 1, job, (state,), (), networks)
 
 
@@ -154,7 +160,11 @@ def site() -> Iterator[Site]:
 @pytest.fixture
 def reader() -> Reader:
     services = [_service(f"demo_{name}") for name in ("postgres", "redis", "api", "bot")]
-    services += [_service("demo_web", networks=("demo_edge",)), _service("demo_traefik", networks=("demo_edge",)), _service("demo_api_migrate", job=True)]
+    services += [
+        _service("demo_web", networks=("demo_edge",)),
+        _service("demo_traefik", networks=("demo_edge",)),
+        _service("demo_api_migrate", job=True),
+    ]
     return Reader({service.name: service for service in services})
 
 
@@ -162,13 +172,24 @@ def reader() -> Reader:
 def blueprint(site: Site) -> dict[str, Any]:
     way = {"way": "localhost", "host": WEB, "api_host": API, "port": site.port, "api_port": site.port, "tls": False,
            "web_origin": f"http://{WEB}:{site.port}", "api_origin": f"http://{API}:{site.port}"}  # fmt: skip
-    parts = [_component("postgres"), _component("redis"), _component("api", "api", "demo_api", "demo_api_migrate"), _component("bot", "bot"), _component("web", "web"), _component("traefik", "proxy")]  # fmt: skip
+    parts = [
+        _component("postgres"),
+        _component("redis"),
+        _component("api", "api", "demo_api", "demo_api_migrate"),
+        _component("bot", "bot"),
+        _component("web", "web"),
+        _component("traefik", "proxy"),
+    ]
     return {
         "organization": {"slug": "demo"},
         "images": "stand-in",
         "components": parts,
         "access": {"canonical": way},
-        "verify": {"bot": True, "database": {"where": "deployment", "user": "sprocket", "name": "sprocket"}, "starting_data": "schema-file"},
+        "verify": {
+            "bot": True,
+            "database": {"where": "deployment", "user": "sprocket", "name": "sprocket"},
+            "starting_data": "schema-file",
+        },
     }
 
 
@@ -226,7 +247,7 @@ def test_it_finds_a_broken_route(blueprint: dict[str, Any], reader: Reader, site
     assert not verdict.is_green
 
 
-def _changed(reader: Reader, name: str, **values: Any) -> None:  # noqa: ANN401
+def _changed(reader: Reader, name: str, **values: Any) -> None:
     reader.services[name] = replace(reader.services[name], **values)
 
 
@@ -247,7 +268,14 @@ def test_it_finds_an_unhealthy_container(blueprint: dict[str, Any], reader: Read
     assert _found(_look(blueprint, reader), "service/demo_web").state == "failed"
 
 
-@pytest.mark.parametrize(("task", "state"), [(LiveTask("t", "complete", "shutdown", exit_code=0), "ok"), (LiveTask("t", "failed", "shutdown", exit_code=3), "failed"), (LiveTask("t", "running", "running"), "failed")])  # fmt: skip
+JOB_ENDS = [
+    (LiveTask("t", "complete", "shutdown", exit_code=0), "ok"),
+    (LiveTask("t", "failed", "shutdown", exit_code=3), "failed"),
+    (LiveTask("t", "running", "running"), "failed"),
+]
+
+
+@pytest.mark.parametrize(("task", "state"), JOB_ENDS)
 def test_a_job_has_to_have_finished_well(blueprint: dict[str, Any], reader: Reader, task: LiveTask, state: str) -> None:
     _changed(reader, "demo_api_migrate", tasks=(task,))
     assert _found(_look(blueprint, reader), "service/demo_api_migrate").state == state
@@ -308,12 +336,18 @@ NOT_USABLE: list[tuple[dict[str, int], str, str]] = [
     ({}, "schema-file", "not yet usable: the starting data did not bring it"),
     ({}, "empty", "not yet usable: no starting data"),
     ({"sprocket.organization": 0, 'sprocket."user"': 0}, "backup", "not yet usable: no organization in the table"),
-    ({"sprocket.organization": 1, "mledb.player": 0, 'sprocket."user"': 0}, "backup", "not yet usable: nobody can sign in, no player and no user is known"),
+    (
+        {"sprocket.organization": 1, "mledb.player": 0, 'sprocket."user"': 0},
+        "backup",
+        "not yet usable: nobody can sign in, no player and no user is known",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("tables", "kind", "words"), NOT_USABLE)
-def test_running_without_data_is_never_plain_green(blueprint: dict[str, Any], reader: Reader, tables: dict[str, int], kind: str, words: str) -> None:
+def test_running_without_data_is_never_plain_green(
+    blueprint: dict[str, Any], reader: Reader, tables: dict[str, int], kind: str, words: str
+) -> None:
     reader.tables = tables
     blueprint["verify"]["starting_data"] = kind
     verdict = _look(blueprint, reader)
@@ -354,7 +388,9 @@ def test_a_real_web_is_asked_from_inside_its_container(blueprint: dict[str, Any]
     assert f"http://{API}" in command[2]
 
 
-def test_docker_that_cannot_be_read_is_an_error_and_no_verdict(blueprint: dict[str, Any], reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_docker_that_cannot_be_read_is_an_error_and_no_verdict(
+    blueprint: dict[str, Any], reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(_org: str) -> Sequence[LiveService]:
         raise ApplyError("Docker is not started", hint="start it")
 

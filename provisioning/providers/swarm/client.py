@@ -209,6 +209,15 @@ class DockerSwarm:
             except ImageNotFound:
                 return ""
 
+    def registry_digest(self, reference: str) -> tuple[str, list[str]]:
+        """The registry's digest and architectures of an image; empty when no registry answers."""
+        try:
+            found = self._api.inspect_distribution(reference)
+        except (APIError, DockerException, requests.exceptions.RequestException):
+            return "", []
+        platforms = [f"{p.get('os', '')}/{p.get('architecture', '')}" for p in found.get("Platforms") or ()]
+        return str(found["Descriptor"]["digest"]), sorted({p for p in platforms if "unknown" not in p})
+
     def container_image_id(self, container: str) -> str:
         """The id of the image a container runs; empty when it is gone."""
         if not container:
