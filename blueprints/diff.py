@@ -114,7 +114,7 @@ def compare(old: Rendering | None, new: Rendering, old_needs: Needs | None = Non
         new_digest=new.digest,
         needs=needs,
         components=components,
-        files=_files(old.files if old else {}, new.files, components),
+        files=file_changes(old.files if old else {}, new.files, components),
     )
 
 
@@ -310,7 +310,8 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN
         yield path, value
 
 
-def _files(old: Mapping[str, str], new: Mapping[str, str], components: tuple[ComponentChange, ...]) -> tuple[FileChange, ...]:
+def file_changes(old: Mapping[str, str], new: Mapping[str, str], components: tuple[ComponentChange, ...]) -> tuple[FileChange, ...]:
+    """The files that differ, in order of what their component's change costs; derived ones last."""
     rank = {c.name: DISRUPTIONS.index(c.disruption) for c in components}
     changes = []
     for path in dict.fromkeys((*old, *new)):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
@@ -153,7 +154,7 @@ def read_manifest(folder: Path, rules: Mapping[Path_, _Rule], shown_path: str) -
         raise CatalogError("no component.yaml", hint="copy it from templates/components/_example", where=shown_path)
     node = _node(file.read_text(), where)
     _check(node, (), rules, where)
-    data = YAML(typ="safe", pure=True).load(file.read_text())
+    data = SafeConstructor(loader=YAML(typ="safe", pure=True)).construct_document(node)  # parsed once: parsing is what costs
     return _manifest(folder.name, data, shown_path)
 
 

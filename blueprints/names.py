@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 
 from sprocket_v2.errors import ResolveError
 
@@ -11,6 +12,7 @@ MAX_LENGTH = 63
 _NAME = re.compile(r"\A[a-z][a-z0-9_.-]*\Z")
 
 
+@lru_cache(maxsize=4096)  # an object is named in several files
 def docker_name(slug: str, component: str, part: str = "", version: str = "") -> str:
     """`<slug>_<component>[_<part>][_<version>]`, where version is `vN` or 8 hex digits of the content.
 

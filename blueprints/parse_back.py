@@ -126,6 +126,11 @@ def _key(text: str, values: list[Any]) -> tuple[bytes, int]:
     return hashlib.sha256(text.encode()).digest(), len(values)
 
 
+def forget() -> None:
+    """Parse every text again, as in a new process."""
+    _KNOWN.clear()
+
+
 def _remember(key: tuple[bytes, int]) -> None:
     _KNOWN[key] = None
     if len(_KNOWN) > _KNOWN_MAX:

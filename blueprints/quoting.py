@@ -1,23 +1,30 @@
 """How a value enters a file of each kind. A value that went through none of these filters is refused. Pure.
 
-`Markup` is used as the mark "already written for this file": the template engine joins such texts without touching them.
+`Quoted` marks a text as "already written for this file". Joining, adding or formatting one gives plain text again, which is
+refused: a mark cannot be passed on.
 """
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
-
-from markupsafe import Markup
 
 from sprocket_v2.errors import RenderError
 
 _WORD = re.compile(r"\A[A-Za-z0-9._:/@+%-]{0,300}\Z")
 _UNSAFE_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#&~])")
+
+
+class Quoted(str):
+    """A text as its file takes it."""
+
+    __slots__ = ()
 
 
 class Emitted(threading.local):
@@ -33,19 +40,34 @@ class Emitted(threading.local):
 
 
 emitted = Emitted()
-_encode = json.JSONEncoder(ensure_ascii=False).encode
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
-def quote_json(value: object) -> Markup:
+def quote_json(value: object) -> Quoted:
     """Text, number, true/false, or a list or dictionary of such, as JSON, which is valid YAML 1.2 on one line."""
     emitted.values.append(value)
-    text = _encode(value)
-    return Markup(_UNSAFE_IN_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", text))  # noqa: S704 - it is quoted
+    return _json_text(value) if type(value) is str else Quoted(_json(value))
 
 
-def quote_compose(value: object) -> Markup:
+def quote_compose(value: object) -> Quoted:
     """As `quote_json`, with `$` doubled: Compose would take it for a variable."""
-    return quote_json(_doubled(value))
+    return quote_json(value if type(value) is str and "$" not in value else _doubled(value))
+
+
+@lru_cache(maxsize=4096)  # the same few names and settings stand in most files
+def _json_text(text: str) -> Quoted:
+    written = _encode(text)
+    return Quoted(_UNSAFE_IN_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", written))
+
+
+def _json(value: object) -> str:
+    if type(value) is str:
+        return _json_text(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join([_json(item) for item in value])}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join([f'{_json_text(key)}: {_json(item)}' for key, item in value.items()])}}}"
+    return _encode(value)
 
 
 def _doubled(value: object) -> object:
@@ -58,7 +80,7 @@ def _doubled(value: object) -> object:
     return value
 
 
-def word(value: object) -> Markup:
+def word(value: object) -> Quoted:
     """One word that needs no quotes anywhere: letters, digits and . _ : / @ + % -.
 
     Raises:
@@ -67,30 +89,30 @@ def word(value: object) -> Markup:
     text = str(value)
     if isinstance(value, bool) or not _WORD.match(text):
         raise RenderError(f"{text[:60]!r} is not a plain word", hint="use this file kind's quoting filter, or check it in the manifest")
-    return Markup(text)  # noqa: S704 - it is a word
+    return Quoted(text)
 
 
-def text_markdown(value: object) -> Markup:
+def text_markdown(value: object) -> Quoted:
     """One line of text in Markdown, with everything that means something escaped."""
     if not str(value).isprintable():
         raise RenderError(f"{str(value)[:60]!r} is not one printable line")
-    return Markup(_MARKDOWN.sub(r"\\\1", str(value)))  # noqa: S704 - it is escaped
+    return Quoted(_MARKDOWN.sub(r"\\\1", str(value)))
 
 
-def text_html(value: object) -> Markup:
+def text_html(value: object) -> Quoted:
     """Text in HTML."""
-    return Markup.escape(str(value))
+    return Quoted(html.escape(str(value)))
 
 
-def quote_shell(value: object) -> Markup:
+def quote_shell(value: object) -> Quoted:
     """One word of a POSIX shell, in single quotes."""
     text = str(value)
     if not text.isprintable():
         raise RenderError(f"{text[:60]!r} is not one printable line")
-    return Markup("'" + text.replace("'", "'\\''") + "'")  # noqa: S704 - it is quoted
+    return Quoted("'" + text.replace("'", "'\\''") + "'")
 
 
-Filter = Callable[[object], Markup]
+Filter = Callable[[object], Quoted]
 # File kind -> filters its templates may use. `word` is in all of them.
 FILTERS: dict[str, dict[str, Filter]] = {
     "compose": {"q": quote_compose},
@@ -109,12 +131,12 @@ def kind_of(path: str) -> str:
     return kinds.get(ending, "plain")
 
 
-def refuse_bare(value: object) -> object:
+def refuse_bare(value: object) -> Quoted:
     """The template engine's last word on every `{{ }}`: only texts made by a filter may pass.
 
     Raises:
         RenderError: a bare value.
     """
-    if isinstance(value, Markup):
+    if type(value) is Quoted:
         return value
     raise RenderError(f"a template prints {str(value)[:60]!r} bare", hint="write {{ value | q }}, or this file kind's own filter")

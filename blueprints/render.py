@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2.compiler import CodeGenerator
+from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from blueprints import context, parse_back
 from blueprints.catalog import Catalog
-from blueprints.quoting import FILTERS, Filter, emitted, kind_of, refuse_bare, word
+from blueprints.quoting import FILTERS, Filter, Quoted, emitted, kind_of, refuse_bare, word
 from blueprints.rendering import LOCK, MANIFEST, SECRETS, STACK, Rendering, json_text
 from blueprints.resolve import Resolution, ResolvedComponent
 from blueprints.summary import blueprint_data, lock_data, secrets_data
@@ -214,16 +216,41 @@ def _line(template: str) -> str:
     return where
 
 
+class _Printing(CodeGenerator):
+    """Compiles `{{ }}` into one call, the check that a filter wrote the value; the library would copy each text twice more."""
+
+    def _output_child_pre(self, node: Any, frame: Any, finalize: Any) -> None:  # noqa: ANN401, ARG002 - the library's types
+        self.write("environment.finalize(")
+
+    def _output_child_post(self, node: Any, frame: Any, finalize: Any) -> None:  # noqa: ANN401, ARG002 - the library's types
+        self.write(")")
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """Templates that see plain data only: a dot reads a key, and what a macro printed counts as written."""
+
+    code_generator_class = _Printing
+
+    def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - any template value
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+    def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any template value
+        if type(obj) is Macro:
+            return Quoted(context.call(obj, *args, **kwargs))
+        return super().call(context, obj, *args, **kwargs)
+
+
 @lru_cache(maxsize=32)
 def _environment(root: Path, kind: str) -> jinja2.Environment:
     """The environment of a file kind; templates are compiled once per process.
 
-    Sandboxed, every filter of the library removed: some of them (safe, join, tojson) would pass a bare value as quoted.
+    Sandboxed, every filter of the library removed: they are not made for files of this kind.
     """
-    environment = ImmutableSandboxedEnvironment(
+    environment = _Environment(
         loader=jinja2.FileSystemLoader(root),
         undefined=jinja2.StrictUndefined,
-        autoescape=True,
         finalize=refuse_bare,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -236,5 +263,3 @@ def _environment(root: Path, kind: str) -> jinja2.Environment:
     environment.filters.update(filters)
     environment.globals.clear()
     return environment
-
-

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ LOCK = "blueprint.lock.json"
 SECRETS = "secrets.json"
 STACK = "stack.yml"
 EXECUTABLE = frozenset({"fill.sh", "deploy.sh"})
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _MAX_BUNDLE = 16 * 1024 * 1024
 
 
@@ -57,8 +59,23 @@ def digest_of(text: str) -> str:
 
 
 def json_text(data: object) -> str:
-    """JSON as our files hold it: two spaces, keys in the order given, one newline at the end."""
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    """JSON as our files hold it: two spaces, keys in the order given, one newline at the end.
+
+    The bytes of `json.dumps(data, indent=2, ensure_ascii=False)`, which leaves its C encoder as soon as it has to indent.
+    """
+    return _json(data, "\n") + "\n"
+
+
+def _json(value: object, margin: str) -> str:
+    if type(value) is str:
+        return encode_basestring(value)
+    inner = margin + "  "
+    if isinstance(value, dict) and value:
+        items = [f"{encode_basestring(key)}: {_json(item, inner)}" for key, item in value.items()]
+        return f"{{{inner}{f',{inner}'.join(items)}{margin}}}"
+    if isinstance(value, (list, tuple)) and value:
+        return f"[{inner}{f',{inner}'.join([_json(item, inner) for item in value])}{margin}]"
+    return _encode(value)
 
 
 def write_bundle(rendering: Rendering, folder: Path) -> None:

@@ -102,7 +102,7 @@ class _Execution:
         except LeaseLostError:
             _log.warning("run %s lost its lease", self.run.pk)
         except EngineError as error:
-            self._failed(error.error)
+            self._failed(error.error, is_certain=error.outcome.has_result)
         except SprocketError as error:
             kind = "stale" if isinstance(error, StaleError) else "refused"
             self._failed({"kind": kind, **error.as_dict()})
@@ -241,14 +241,12 @@ class _Execution:
 
     # Ends
 
-    def _failed(self, error: dict[str, Any]) -> None:
+    def _failed(self, error: dict[str, Any], *, is_certain: bool = True) -> None:
         self.run.refresh_from_db()
-        kind = error.get("kind")
-        changing = self.run.kind in {RunKind.APPLY, RunKind.REFRESH, RunKind.DESTROY}
-        if kind == "cancelled":
-            self._ended(RunState.CANCELLED, error=error)
-        elif kind == "died" and changing:
+        if not is_certain and self.run.kind in {RunKind.APPLY, RunKind.REFRESH, RunKind.DESTROY}:
             self._ended(RunState.NEEDS_RECOVERY, error=error)
+        elif error.get("kind") == "cancelled":
+            self._ended(RunState.CANCELLED, error=error)
         else:
             self._ended(RunState.FAILED, error=error)
 

@@ -97,7 +97,8 @@ class Outcome:
     Attributes:
         changes: operation -> number of resources, `same` included.
         steps: as in engine_events.Step, without the unchanged.
-        error: message, hint, where, and kind (failed, stale, conflict, cancelled, deadline, died, setup); None when it went well.
+        error: message, hint, where, and kind (failed, stale, conflict, cancelled, deadline, died); None when it went well.
+        has_result: False when the child ended without one, or had to be killed: then nobody knows how far the engine came.
     """
 
     ok: bool
@@ -106,6 +107,7 @@ class Outcome:
     state_digest: str = ""
     duration_s: float = 0.0
     error: Mapping[str, str] | None = None
+    has_result: bool = True
 
 
 def child_environment(parent: Mapping[str, str], mark: str) -> dict[str, str]:
@@ -337,6 +339,7 @@ class _Following:
             state_digest=str(data.get("state_digest", "")),
             duration_s=round(time.monotonic() - self._began, 3),
             error=error,
+            has_result=self._result is not None,
         )
 
 

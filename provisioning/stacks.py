@@ -24,6 +24,7 @@ from pulumi import automation
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackNotFoundError
 from semver import VersionInfo
 
+from provisioning.engine_events import MAX_MESSAGE
 from provisioning.program import build
 from provisioning.secret_socket import SecretServer
 from provisioning.state import canonical_digest, checkpoint_file
@@ -287,7 +288,7 @@ def failure_of(error: Exception, errors: list[tuple[str, str]]) -> dict[str, str
         }
     message, _, hint = text.partition("\nhint: ")
     hint = hint or "mend what the message names, then apply again: what is done stays done"
-    return {"kind": "failed", "message": message[:2000], "hint": hint[:1000], "where": resource or "engine"}
+    return {"kind": "failed", "message": message[:MAX_MESSAGE], "hint": hint[:1000], "where": resource or "engine"}
 
 
 def _telling(errors: list[tuple[str, str]]) -> tuple[str, str] | None:

@@ -6,6 +6,7 @@ Takes the SDK's event objects by their attributes, so that stacks.py stays the o
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,15 @@ from typing import IO, Any
 from provisioning.engine_events import COMPONENT_TYPE, QUIET_OPS, Event, Kind, Step, Steps, name_of, plain_op, resource_of
 
 _FOUND_ON_PATH = "using pulumi-resource-sprocket from $PATH"  # a warning of the engine's; that is how we want it
+
+
+_STACK = re.compile(r":?\n(Traceback \(most recent call last\)|  File \").*", re.DOTALL)
+_PREFIX = re.compile(r"\AUnexpected <class '[\w.]+'>: ")
+
+
+def bare_message(text: str) -> str:
+    """A diagnostic without the Python stack and the class name that the SDK's provider server puts around our own words."""
+    return _PREFIX.sub("", _STACK.sub("", text.strip()))
 
 
 class Emitter:
@@ -81,7 +91,7 @@ class Translation:
         self.emitter.emit(kind, urn=metadata.urn, resource=resource, component=component, op=plain_op(op), fields=fields)
 
     def _diagnostic(self, event: Any) -> None:  # noqa: ANN401 - DiagnosticEvent
-        text = event.message.strip().partition("\nTraceback (most recent call last)")[0]
+        text = bare_message(event.message)
         if not text or event.severity == "debug" or _FOUND_ON_PATH in text:
             return
         urn = event.urn or ""

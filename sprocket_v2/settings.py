@@ -98,6 +98,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "sprocket_v2.pages.tabs",
             ],
         },
     }
@@ -146,7 +147,7 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = SPROCKET_DATA_DIR / "static"
+STATIC_ROOT = _private_folder(SPROCKET_DATA_DIR / "static")
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Files are served from the source folder, found by their plain names: one process, no collection step in the embedded default.
 WHITENOISE_USE_FINDERS = True

@@ -1,7 +1,9 @@
-"""All routes; the apps' own tables are beside their views."""
+"""All routes, from the table in routes.py."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from sprocket_v2.routes import patterns
 
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns = patterns()
+handler404 = "sprocket_v2.pages.not_found"
+handler500 = "sprocket_v2.pages.fault"

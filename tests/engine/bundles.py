@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 IMAGE = "redis:7.0-bookworm"
 SERVE = ["sh", "-c", "exec redis-server --save '' --port 6379"]
+MOUNTS: dict[str, Any] = {
+    "secrets": [{"source": "key", "target": "key", "mode": 292}],
+    "configs": [{"source": "app", "target": "/etc/app.conf", "mode": 292}],
+}
+NEVER_HEALTHY = {"test": ["CMD", "false"], "interval": "60s", "timeout": "5s", "retries": 3, "start_period": "1s"}
 SLEEP = ["sh", "-c", "exec sleep 600"]
 
 
@@ -21,10 +27,15 @@ class Bundle:
     config: str = "greeting = hello\n"
     secret_version: int = 1
 
-    def add(self, key: str, *, command: list[str] = SERVE, stage: str = "apps", deadline_s: int = 60, **more: Any) -> None:  # noqa: ANN401
+    def add(self, key: str, *, command: list[str] = SERVE, stage: str = "apps", deadline_s: int = 60, **more: Any) -> None:
         """A service; `healthcheck=`, `kind=` and further keys of a Compose service go through `more`."""
         kind = more.pop("kind", "service")
-        labels = {**self._labels(key, f"service/{key}"), "sprocket.stage": stage, "sprocket.kind": kind, "sprocket.deadline_s": str(deadline_s)}
+        labels = {
+            **self._labels(key, f"service/{key}"),
+            "sprocket.stage": stage,
+            "sprocket.kind": kind,
+            "sprocket.deadline_s": str(deadline_s),
+        }
         self.services[key] = {
             "image": IMAGE,
             "command": command,
@@ -48,7 +59,7 @@ class Bundle:
         """The bundle's files, as far as the program reads them."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "app.conf").write_text(self.config)
-        version = abs(hash(self.config)) % 16**8
+        version = zlib.crc32(self.config.encode())
         reference = f"{self.slug}_cache_key_v{self.secret_version}"
         stack = {
             "version": "3.9",

@@ -41,7 +41,7 @@ class EngineStage:
     def state_url(self) -> str:
         return (self.folder / "state").as_uri()
 
-    def request(self, op: Verb, **more: Any) -> Request:  # noqa: ANN401
+    def request(self, op: Verb, **more: Any) -> Request:
         """A request on the bundle as it is now."""
         return Request(
             op=op,
@@ -57,7 +57,7 @@ class EngineStage:
             **more,
         )
 
-    def run(self, op: Verb, *, request: dict[str, Any] | None = None, **options: Any) -> Outcome:  # noqa: ANN401
+    def run(self, op: Verb, *, request: dict[str, Any] | None = None, **options: Any) -> Outcome:
         """One operation to its end."""
         self.events = []
         kept: dict[str, Any] = {"deadline_s": 90.0, "on_event": self.events.append, "on_start": self._note, **options}
@@ -81,7 +81,7 @@ class EngineStage:
         """Everything on disk: state, run folder, journal."""
         return "".join(path.read_bytes().decode("utf-8", "replace") for path in self.folder.rglob("*") if path.is_file())
 
-    def state(self) -> Any:  # noqa: ANN401 - JSON
+    def state(self) -> Any:
         """The engine's state."""
         file = self.folder / "state" / ".pulumi" / "stacks" / "sprocket" / f"{self.slug}.json"
         return json.loads(file.read_text())["checkpoint"]["latest"]

@@ -111,9 +111,17 @@ def test_what_stays_the_same_is_said_once_and_debug_talk_never(desk: Desk) -> No
     assert [(event["kind"], event["op"]) for event in desk.events] == [("resource-done", "same")]
 
 
-def test_errors_are_kept_with_their_resource_and_without_a_traceback(desk: Desk) -> None:
-    desk.take(diagnostic_event=_diagnostic("port 8080 is taken\nTraceback (most recent call last)\n  File x"))
-    assert desk.translation.errors == [("service/redis", "port 8080 is taken")]
+STACKS = [
+    "port 8080 is taken\nhint: free it",
+    "port 8080 is taken\nhint: free it\nTraceback (most recent call last)\n  File x",
+    'Unexpected <class \'Exception\'>: port 8080 is taken\nhint: free it:\n  File "/x/server.py", line 77, in wrapper\n    return 1',
+]
+
+
+@pytest.mark.parametrize("text", STACKS)
+def test_errors_are_kept_with_their_resource_and_without_a_traceback(desk: Desk, text: str) -> None:
+    desk.take(diagnostic_event=_diagnostic(text))
+    assert desk.translation.errors == [("service/redis", "port 8080 is taken\nhint: free it")]
     assert [event["kind"] for event in desk.events] == ["diagnostic"]
 
 

@@ -1,0 +1,34 @@
+"""Pages for what is not there, and for what went wrong."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+
+TABS = (
+    ("organization", "Overview"),
+    ("needs", "Needs"),
+    ("compare", "Compare"),
+    ("secrets", "Secrets"),
+    ("runs", "Runs"),
+    ("people", "People"),
+)
+_BELONGS = {"run": "runs", "plan": "runs", "blueprint": "compare", "people-set": "people", "secrets-set": "secrets"}
+
+
+def tabs(request: HttpRequest) -> dict[str, object]:
+    """The tabs of an organization's pages, and the one that is open."""
+    match = request.resolver_match
+    name = match.url_name or "" if match else ""
+    return {"tabs": TABS, "tab": _BELONGS.get(name, "needs" if name.startswith("needs") else name)}
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001 - Django's signature
+    """404: absent and forbidden look the same."""
+    return render(request, "not_found.html", status=404)
+
+
+def fault(request: HttpRequest) -> HttpResponse:
+    """500: no detail; the log has it."""
+    return render(request, "fault.html", status=500)

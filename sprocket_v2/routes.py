@@ -1,0 +1,113 @@
+"""Every route in one table: method, permission, whether it belongs to an organization, whether doing it twice is harmless.
+
+The patterns are built from the table, so a view that is not in it cannot be reached; tests walk it as an outsider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+from urllib.parse import quote
+
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
+from django.urls import URLPattern, path, reverse
+
+from blueprints import views as blueprints
+from orgs import access
+from orgs import views as orgs
+from provisioning import stream
+from provisioning import views as provisioning
+
+View = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route.
+
+    Attributes:
+        methods: those it answers.
+        permission: what somebody needs: `nobody` for everyone, `person` for whoever is signed in, else one of orgs.access.
+        idempotent: repeating the same request changes nothing more.
+    """
+
+    pattern: str
+    name: str
+    view: View
+    methods: tuple[str, ...]
+    permission: str
+    idempotent: bool = True
+
+    @property
+    def tenant(self) -> bool:
+        """It belongs to an organization, and is a 404 to everybody else."""
+        return self.pattern.startswith("o/<str:slug>/")
+
+
+def healthz(_request: HttpRequest) -> JsonResponse:
+    """The process answers."""
+    return JsonResponse({"status": "ok"})
+
+
+GET, POST, BOTH = ("GET", "HEAD"), ("POST",), ("GET", "HEAD", "POST")
+ORG = "o/<str:slug>/"
+ROUTES: tuple[Route, ...] = (
+    Route("healthz", "healthz", healthz, GET, "nobody"),
+    Route("sign-in", "sign-in", orgs.sign_in, GET, "nobody"),
+    Route("sign-in/<str:token>", "sign-in-link", orgs.sign_in_by_link, BOTH, "nobody", idempotent=False),
+    Route("sign-out", "sign-out", orgs.sign_out, POST, "person"),
+    Route("", "organizations", provisioning.organizations, GET, "person"),
+    Route("new", "new-organization", orgs.new_organization, BOTH, "person", idempotent=False),
+    Route(ORG, "organization", provisioning.organization, GET, "read"),
+    Route(f"{ORG}needs", "needs", blueprints.needs_form, GET, "read"),
+    Route(f"{ORG}needs/save", "needs-save", blueprints.needs_save, POST, "edit"),
+    Route(f"{ORG}needs/panel", "needs-panel", blueprints.needs_panel, POST, "read"),
+    Route(f"{ORG}needs/import", "needs-import", blueprints.needs_import, BOTH, "edit"),
+    Route(f"{ORG}needs/export", "needs-export", blueprints.needs_export, GET, "read"),
+    Route(f"{ORG}needs/history", "needs-history", blueprints.needs_history, GET, "read"),
+    Route(f"{ORG}blueprints/make", "blueprint-make", blueprints.blueprint_make, POST, "propose"),
+    Route(f"{ORG}blueprints/<int:number>", "blueprint", blueprints.blueprint_page, GET, "read"),
+    Route(f"{ORG}blueprints/<int:number>/file", "blueprint-file", blueprints.blueprint_file, GET, "read"),
+    Route(f"{ORG}compare", "compare", blueprints.compare_page, GET, "read"),
+    Route(f"{ORG}secrets", "secrets", provisioning.secrets, GET, "read"),
+    Route(f"{ORG}secrets/set", "secrets-set", provisioning.secrets, POST, "secrets", idempotent=False),
+    Route(f"{ORG}propose", "propose", provisioning.propose, POST, "propose"),
+    Route(f"{ORG}plans/<int:number>", "plan", provisioning.plan_page, GET, "read"),
+    Route(f"{ORG}plans/<int:number>/approve", "plan-approve", provisioning.plan_approve, POST, "approve"),
+    Route(f"{ORG}plans/<int:number>/apply", "plan-apply", provisioning.plan_apply, POST, "apply"),
+    Route(f"{ORG}verify", "verify", provisioning.verify, POST, "read"),
+    Route(f"{ORG}destroy", "destroy", provisioning.destroy, POST, "destroy"),
+    Route(f"{ORG}runs", "runs", provisioning.runs, GET, "read"),
+    Route(f"{ORG}runs/<int:number>", "run", provisioning.run_page, GET, "read"),
+    Route(f"{ORG}runs/<int:number>/state", "run-state", provisioning.run_state, GET, "read"),
+    Route(f"{ORG}runs/<int:number>/events", "run-events", stream.run_stream, GET, "read"),
+    Route(f"{ORG}runs/<int:number>/cancel", "run-cancel", provisioning.run_cancel, POST, "apply"),
+    Route(f"{ORG}people", "people", orgs.people_page, GET, "read"),
+    Route(f"{ORG}people/set", "people-set", orgs.people_page, POST, "members"),
+)
+
+
+def guarded(route: Route) -> View:
+    """A view behind its row of the table: method, sign-in, organization and permission are looked at here and nowhere else."""
+
+    @wraps(route.view)
+    def view(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - Django's signature
+        if request.method not in route.methods:
+            return HttpResponseNotAllowed(route.methods)
+        if route.permission != "nobody" and not request.user.is_authenticated:
+            return HttpResponseRedirect(f"{reverse('sign-in')}?next={quote(request.path)}")
+        if route.tenant:
+            org = access.org_for_writing(request.user, kwargs.pop("slug"), route.permission)
+            request.may = access.permissions_of(request.user, org)  # type: ignore[attr-defined]  # pages ask it which buttons to show
+            return route.view(request, org, *args, **kwargs)
+        response: HttpResponse = route.view(request, *args, **kwargs)
+        return response
+
+    return view
+
+
+def patterns() -> list[URLPattern]:
+    """Django's patterns, from the table."""
+    return [path(route.pattern, guarded(route), name=route.name) for route in ROUTES]
