@@ -35,9 +35,23 @@ def facts(resolution: Resolution) -> Plain:
         "queues": {queue: f"{needs.slug}-{queue.replace('_', '-')}" for queue in QUEUES},
         "discord": {"bot": needs.discord.bot, "prefix": needs.discord.prefix},
         "deployed": {component.name: True for component in resolution.components},
+        "public_urls": public_urls(resolution),
         "release": resolution.release,
         "ping_port": PING_PORT,
     }
+
+
+def public_urls(resolution: Resolution) -> dict[str, str]:
+    """Component -> its address on the canonical way; empty where that way cannot reach it."""
+    way = resolution.ways[0]
+    scheme, _, rest = way.web_origin.partition("://")
+    urls = {}
+    for component in resolution.components:
+        subdomain = component.manifest.subdomain
+        if subdomain is not None:
+            reachable = way.subdomains or subdomain == ""
+            urls[component.name] = f"{scheme}://{subdomain}.{rest}" if subdomain and reachable else way.web_origin if reachable else ""
+    return urls
 
 
 def way_facts(way: WayIn) -> Plain:

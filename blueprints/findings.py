@@ -27,7 +27,7 @@ def findings_for(needs: Needs, ways: tuple[WayIn, ...], images: tuple[tuple[Mani
     Raises:
         ResolveError: an image without digest on a deployment the whole internet can reach.
     """
-    found = [*_people(needs), *_access(needs, ways), *_images(needs, images), *_database(needs)]
+    found = [*_people(needs), *_access(needs, ways), *_routes(ways, images), *_images(needs, images), *_database(needs)]
     return tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
 
 
@@ -51,6 +51,13 @@ def _access(needs: Needs, ways: tuple[WayIn, ...]) -> Iterator[Finding]:
             "Swarm publishes on every address of the machine; Traefik refuses requests from elsewhere by their address.",
             "On a machine in a hostile network close the entry ports in the firewall as well.",
         )
+
+
+def _routes(ways: tuple[WayIn, ...], images: tuple[tuple[Manifest, LockedImage], ...]) -> Iterator[Finding]:
+    hidden = [m.title for m, _ in images if m.subdomain not in (None, "", "api")]
+    flat = [way.way for way in ways if not way.subdomains]
+    if hidden and flat:
+        yield Finding("warning", f"{', '.join(hidden)} cannot be reached by {', '.join(flat)}.", "They need a name of their own, which an address does not have.")
 
 
 def _images(needs: Needs, images: tuple[tuple[Manifest, LockedImage], ...]) -> Iterator[Finding]:

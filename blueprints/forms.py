@@ -47,6 +47,11 @@ class Group:
     questions: tuple[Question, ...]
     switch: Question | None = None
 
+    @property
+    def is_detail(self) -> bool:
+        """A component's own questions: their defaults are fine to begin with, so they are folded."""
+        return self.name.startswith("options-") and not any(question.key.endswith(".enabled") for question in self.questions)
+
 
 _SECTIONS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("league", "The league", "", ("name", "slug", "games", "expected_members")),

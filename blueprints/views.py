@@ -117,6 +117,7 @@ def _form_page(
     shown = {question.key for group in groups for question in group.questions} | {g.switch.key for g in groups if g.switch}
     context = {
         "org": org, "groups": groups, "look": look, "problem": problem, "revision": revision, "errors": errors,
+        "detail_errors": any(key.startswith("options.") for key in errors),
         "other_errors": [text for key, text in errors.items() if key not in shown], "files": sorted(attachments_of(org)),
     }  # fmt: skip
     return render(request, "blueprints/needs.html", context, status=status)

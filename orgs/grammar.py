@@ -6,7 +6,7 @@ import ipaddress
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainValidator
 
 SLUG = re.compile(r"\A[a-z][a-z0-9-]{1,18}[a-z0-9]\Z")
 _LABEL = re.compile(r"\A[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
@@ -15,6 +15,7 @@ _IDENTIFIER = re.compile(r"\A[a-z_][a-z0-9_]{0,62}\Z")
 _FILE_NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 _COMMAND_PREFIX = re.compile(r"\A[a-z0-9!?.$%&+-]{1,8}\Z")
 _PROFILE_NAME = re.compile(r"\A[a-z0-9][a-z0-9-]{0,30}\Z")
+_OPTION_NAME = re.compile(r"\A[a-z][a-z0-9_.-]{0,40}\Z")
 _SHA256 = re.compile(r"\A[0-9a-f]{64}\Z")
 
 
@@ -29,12 +30,16 @@ def slug(value: str) -> str:
 
 def host_name(value: str) -> str:
     """A DNS name by the label rules of RFC 1123, lower case, at most 253 characters, no trailing dot."""
-    labels = value.split(".")
-    if len(value) > 253 or not all(_LABEL.match(label) for label in labels) or labels[-1].isdigit():
+    if not _is_host_name(value):
         raise ValueError(
             f"{shown(value)} is not a host name: labels of a-z, 0-9 and -, joined by dots, such as league.example.org"
         )
     return value
+
+
+def _is_host_name(value: str) -> bool:
+    labels = value.split(".")
+    return len(value) <= 253 and all(_LABEL.match(label) for label in labels) and not labels[-1].isdigit()
 
 
 def host_or_address(value: str) -> str:
@@ -55,9 +60,8 @@ def is_address(value: str) -> bool:
 
 def email(value: str) -> str:
     """A plain mailbox such as Let's Encrypt takes for expiry notices."""
-    if not _EMAIL.match(value):
-        raise ValueError(f"{shown(value)} is not an e-mail address")
-    host_name(value.rsplit("@", 1)[1])
+    if not _EMAIL.match(value) or not _is_host_name(value.rpartition("@")[2]):
+        raise ValueError(f"{shown(value)} is not an e-mail address: write it as name@example.org, the domain in lower case")
     return value
 
 
@@ -96,6 +100,23 @@ def sha256(value: str) -> str:
     return value
 
 
+def option_name(value: str) -> str:
+    """A component, or an input of one."""
+    if not _OPTION_NAME.match(value):
+        raise ValueError(f"{shown(value)} is no component's or input's name: a-z, 0-9, _, - and ., at most 41, starting with a letter")
+    return value
+
+
+def option_value(value: object) -> bool | int | str:
+    """Text, a whole number or a yes or no, each as it was written: nothing is converted."""
+    if isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, str) and len(value) <= 200:
+        return value
+    given = value if isinstance(value, str) else repr(value)
+    raise ValueError(f"{shown(given)} is no answer: write text of at most 200 characters, a whole number, or true or false")
+
+
 def one_line(value: str) -> str:
     """Printable text on one line, without spaces around it."""
     if not value.isprintable():
@@ -122,4 +143,6 @@ FileName = Annotated[str, AfterValidator(file_name)]
 Sha256 = Annotated[str, AfterValidator(sha256)]
 Name = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(one_line)]
 Line = Annotated[str, Field(max_length=120), AfterValidator(one_line)]
+OptionName = Annotated[str, AfterValidator(option_name)]
+OptionValue = Annotated[bool | int | str, PlainValidator(option_value)]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]

@@ -19,13 +19,14 @@ from orgs.grammar import (
     Identifier,
     Line,
     Name,
+    OptionName,
+    OptionValue,
     Port,
     ProfileName,
     Sha256,
     Slug,
 )
 
-Scalar = Annotated[bool, Field(strict=True)] | Annotated[int, Field(strict=True)] | Annotated[str, Field(max_length=200)]
 Way = Literal["localhost", "lan", "vpn", "public"]
 WAYS: tuple[Way, ...] = ("localhost", "lan", "vpn", "public")
 
@@ -222,7 +223,7 @@ class Needs(_Part):
         default="this-machine", title="Where it runs", description="The Docker Engine beside the control plane."
     )
     access: Access = Field(title="How it is reached")
-    options: dict[str, dict[str, Scalar]] = Field(
+    options: dict[OptionName, dict[OptionName, OptionValue]] = Field(
         default_factory=dict, title="Options", description="Answers to a component's own questions: component, then input."
     )
 

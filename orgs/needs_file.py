@@ -51,7 +51,8 @@ def needs_from(data: object, source: str, lines: Mapping[tuple[str, ...], int] |
     try:
         return Needs.model_validate(data)
     except ValidationError as error:
-        problems = tuple(_problem(item, source, lines or {}) for item in error.errors(include_url=False))
+        found = error.errors(include_url=False)
+        problems = tuple(_problem(item, source, lines or {}) for item in found if not _follows(item, found))
         first = problems[0]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise NeedsError(first.message + more, hint=first.hint, where=first.where, problems=problems) from None
@@ -139,14 +140,25 @@ def _plain(node: Node, source: str) -> Any:  # noqa: ANN401 - plain YAML data
         raise NeedsError(f"not YAML: {str(error).splitlines()[0]}", hint="write plain values", where=source) from None
 
 
+def _follows(item: Any, found: list[Any]) -> bool:  # noqa: ANN401 - pydantic's dict
+    """Whether a list is only too short because one of its items is wrong, which is told already."""
+    depth = len(item["loc"])
+    return item["type"] == "too_short" and any(len(other["loc"]) > depth and other["loc"][:depth] == item["loc"] for other in found)
+
+
 def _problem(item: Any, source: str, lines: Mapping[tuple[str, ...], int]) -> NeedsError:  # noqa: ANN401 - pydantic's dict
     path = tuple(str(part) for part in item["loc"])
     message, hint = _words(item)
     while path and lines and path not in lines:
         path = path[:-1]
-    key = ".".join(str(part) for part in item["loc"] if not str(part).startswith(("function-", "constrained-")))
+    key = ".".join(_key(str(part)) for part in item["loc"] if part != "[key]")
     line = f":{lines[path]}" if path in lines else ""
     return NeedsError(f"{key}: {message}" if key else message, hint=hint, where=f"{source}{line}")
+
+
+def _key(part: str) -> str:
+    """A key as an error may name it."""
+    return part if part.isprintable() and 0 < len(part) <= 60 else shown(part)
 
 
 def _words(item: Any) -> tuple[str, str]:  # noqa: ANN401 - pydantic's dict

@@ -338,6 +338,8 @@ def _service_state(service: LiveService | None) -> tuple[CheckState, str]:
     running = service.running
     sick = [task for task in running if task.health not in {"", "healthy"}]
     detail = f"{len(running)} of {service.wanted} running"
+    if not service.wanted:
+        return "failed", "somebody scaled it to nothing"
     if len(running) != service.wanted:
         error = next((task.error for task in service.tasks if task.error), "")
         return "failed", f"{detail}; {error}" if error else detail

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 
 from blueprints.actions import draw_newest, make_blueprint, newest_blueprint, rendering_of_row
 from orgs.access import orgs_of
@@ -215,8 +216,16 @@ def run_context(run: Run) -> dict[str, Any]:
     total = len(run.plan.steps) if run.plan and run.kind == RunKind.APPLY else 0
     return {
         "run": run, "resources": list(resources.values()), "notes": notes[-60:], "last": last, "done": done, "total": max(total, len(resources)),
-        "is_finished": run.state in FINISHED, "verdict": run.verdict,
+        "is_finished": run.state in FINISHED, "verdict": run.verdict, "took": _took(run),
     }  # fmt: skip
+
+
+def _took(run: Run) -> str:
+    """How long it took, or has taken so far."""
+    if run.started is None:
+        return ""
+    seconds = round(((run.finished or timezone.now()) - run.started).total_seconds())
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min {seconds % 60} s"
 
 
 def run_cancel(request: HttpRequest, org: Organization, number: int) -> HttpResponse:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SECRETS = {
     "discord-client-id": "123456789012345678",
     "discord-client-secret": "canary-discord-client-secret",
-    "bot-token": "local_dev_placeholder",
+    "bot-token": "canary-bot-token-0123456789",
 }
 BEGIN = """
 import json, sys, time

@@ -68,7 +68,8 @@ say({"changes": result.changes, "steps": result.steps, "basis": result.basis, "s
 def test_no_secret_is_in_database_runs_folder_journal_or_state(deployed: ControlPlane) -> None:
     code = "say([secret_store.sealer().open(org.slug, v.secret.name, v.version, v.sealed) for v in SecretVersion.objects.for_org(org)])"
     values = [value for value in deployed.ask(code) if not value.startswith("not-used")]
-    assert set(SECRETS.values()) < set(values)
+    values.remove(SECRETS["discord-client-id"])  # a public number, in every sign-in link
+    assert {SECRETS["bot-token"], SECRETS["discord-client-secret"]} < set(values)
     text = "\n".join(sqlite3.connect(deployed.data / "db.sqlite3").iterdump())
     text += "".join(path.read_bytes().decode("utf-8", "replace") for path in deployed.data.rglob("*") if path.is_file())
     text += (deployed.data.parent / "worker.log").read_text()
@@ -127,4 +128,4 @@ say(brief(Run.objects.get(pk=ID)))
 
 
 def _leaks(values: list[str], text: str) -> list[str]:
-    return [value for value in values if value in text and not value.startswith("local_dev")]
+    return [value for value in values if value in text]

@@ -81,14 +81,10 @@ def test_it_changes_nothing(deployed: ControlPlane) -> None:
 
 def test_it_finds_a_bot_that_was_scaled_to_nothing(deployed: ControlPlane) -> None:
     name = f"{deployed.slug}_bot"
-    command = ["docker", "service", "update", "--detach", "--replicas", "0", name]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    try:
+    with _scaled(name, 0):
         verdict = _verdict(deployed)
-        assert verdict["runs"]["state"] in {"failed", "warning"} or _check(verdict, "bot")["state"] == "skipped"
-        assert not verdict["green"] or _check(verdict, "bot")["state"] == "skipped"
-    finally:
-        subprocess.run([*command[:4], "--replicas", "1", name], check=True, capture_output=True, timeout=60)
+    assert _check(verdict, f"service/{name}")["detail"] == "somebody scaled it to nothing"
+    assert (_check(verdict, "bot")["state"], verdict["runs"]["state"], verdict["green"]) == ("skipped", "failed", False)
 
 
 def test_it_finds_an_api_that_is_away(deployed: ControlPlane) -> None:

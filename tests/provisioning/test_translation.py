@@ -114,7 +114,7 @@ def test_what_stays_the_same_is_said_once_and_debug_talk_never(desk: Desk) -> No
 STACKS = [
     "port 8080 is taken\nhint: free it",
     "port 8080 is taken\nhint: free it\nTraceback (most recent call last)\n  File x",
-    'Unexpected <class \'Exception\'>: port 8080 is taken\nhint: free it:\n  File "/x/server.py", line 77, in wrapper\n    return 1',
+    "Unexpected <class 'Exception'>: port 8080 is taken\nhint: free it:\n  File \"/x/server.py\", line 77, in wrapper\n    return 1",
 ]
 
 

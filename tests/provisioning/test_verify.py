@@ -263,6 +263,11 @@ def test_it_finds_too_few_copies_with_the_reason(blueprint: dict[str, Any], read
     assert (check.state, check.detail) == ("failed", "0 of 1 running; task: non-zero exit (1)")
 
 
+def test_it_finds_a_service_scaled_to_nothing(blueprint: dict[str, Any], reader: Reader) -> None:
+    _changed(reader, "demo_bot", tasks=(), wanted=0)
+    assert _found(_look(blueprint, reader), "service/demo_bot").state == "failed"
+
+
 def test_it_finds_an_unhealthy_container(blueprint: dict[str, Any], reader: Reader) -> None:
     _changed(reader, "demo_web", tasks=(LiveTask("t", "running", "running", "", "c", "sha256:1", "unhealthy"),))
     assert _found(_look(blueprint, reader), "service/demo_web").state == "failed"

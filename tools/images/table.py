@@ -72,7 +72,7 @@ IMAGES: tuple[Image, ...] = (
         )
     ),
     _backing("influxdb:2.7-standin", "influxd"),
-    _backing("rabbitmq:3.13-standin", "rabbitmq-server"),
+    _backing("rabbitmq:3.13-standin", "rabbitmq-server", "COPY files/run.sh /usr/local/bin/docker-entrypoint.sh"),
     _backing("grafana/grafana:11-standin", "grafana-stand"),
     _backing("twinproduction/gatus:v5-standin", "gatus"),
 )
