@@ -30,6 +30,7 @@ def facts(resolution: Resolution) -> Plain:
         "stand_ins": needs.applications == "stand-in",
         "access": way_facts(canonical),
         "ways": [way_facts(way) for way in resolution.ways],
+        "certificates": {"wanted": any(way.tls for way in resolution.ways), "email": next((w.email for w in resolution.ways if w.tls), "")},
         "cors_origins": ",".join(dict.fromkeys(way.web_origin for way in resolution.ways)),
         "database": database_facts(resolution),
         "queues": {queue: f"{needs.slug}-{queue.replace('_', '-')}" for queue in QUEUES},
@@ -186,6 +187,7 @@ def _service(resolution: Resolution, component: ResolvedComponent, service: Serv
         "memory_bytes": str(memory_mib * 1024 * 1024),
         "order": service.order,
         "restart": "none" if job else "any",
+        "on_failure": "continue" if job else "rollback",  # Swarm counts a job's task that ended as failed, whatever its exit code
         "labels": {
             **labels(slug, component.name, f"service/{service.key}"),
             "sprocket.stage": service.stage,

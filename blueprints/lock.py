@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from sprocket_v2.errors import CatalogError
 
@@ -46,11 +47,15 @@ def read_lock(file: Path) -> Lock:
     """The release's own lock, `templates/images.lock.yaml`; no file, nothing locked."""
     if not file.is_file():
         return Lock()
-    data = YAML(typ="safe", pure=True).load(file.read_text()) or {}
+    try:
+        data = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8")) or {}
+        listed = (data.get("images") or {}).items()
+    except (YAMLError, AttributeError, UnicodeDecodeError):
+        raise CatalogError("not a mapping with the key images", hint="run `sprocket images lock`", where=file.name) from None
     images = {}
-    for component, item in (data.get("images") or {}).items():
+    for component, item in listed:
         try:
             images[component] = LockedImage(item["name"], str(item["tag"]), item.get("digest", UNRESOLVED))
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, AttributeError):
             raise CatalogError(f"{component}: needs name, tag and digest", hint="run `sprocket images lock`", where=file.name) from None
     return Lock(images)

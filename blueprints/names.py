@@ -20,7 +20,9 @@ def docker_name(slug: str, component: str, part: str = "", version: str = "") ->
         ResolveError: longer than 63 characters, Docker's limit, or not made of a-z, 0-9, `_`, `-` and `.`.
     """
     name = "_".join(word for word in (slug, component, part, version) if word)
-    if len(name) > MAX_LENGTH or not _NAME.match(name):
+    if not _NAME.match(name):
+        raise ResolveError(f"Docker name {name!r} holds more than a-z, 0-9, _, - and .", hint="rename the component's folder or part", where=component)
+    if len(name) > MAX_LENGTH:
         raise ResolveError(
             f"Docker name {name!r} has {len(name)} characters, the most is {MAX_LENGTH}",
             hint="use a shorter slug, or a shorter name in the component's folder",

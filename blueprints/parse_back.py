@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import marshal
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,7 +20,8 @@ _SERVICE_KEYS = frozenset(
     "working_dir hostname deploy".split()
 )
 _MOUNT_TYPES = frozenset({"volume", "tmpfs"})
-_KNOWN: OrderedDict[tuple[bytes, int], None] = OrderedDict()
+_PARTS = ("services", "networks", "volumes", "configs", "secrets")
+_KNOWN: OrderedDict[bytes, None] = OrderedDict()
 _KNOWN_MAX = 4096
 
 
@@ -45,13 +47,13 @@ def check_stack(text: str, values: list[Any], resolved: Mapping[str, Any]) -> No
     Raises:
         RenderError: anything else.
     """
-    key = _key(text, values)
+    key = _key(text, [values, [resolved[part] for part in _PARTS]])
     if key in _KNOWN:
         return
     where = "stack.yml"
     data = load(text, where)
     _check_values(data, values, where)
-    for part in ("networks", "volumes", "configs", "secrets"):
+    for part in _PARTS[1:]:
         _same(set(data.get(part) or {}), {item["key"] for item in resolved[part]}, part)
         for item in resolved[part]:
             _same(data[part][item["key"]]["name"], item["name"], f"{part}.{item['key']}.name")
@@ -115,15 +117,18 @@ def _json(text: str, where: str) -> object:
             raise RenderError("a key twice", hint="correct the template", where=where)
         return result
 
+    def no_number(name: str) -> object:
+        raise ValueError(f"{name} is no number")
+
     try:
-        return json.loads(text, object_pairs_hook=pairs)
+        return json.loads(text, object_pairs_hook=pairs, parse_constant=no_number)
     except ValueError as error:
         raise RenderError(f"not JSON: {error}", hint="correct the template", where=where) from None
 
 
-def _key(text: str, values: list[Any]) -> tuple[bytes, int]:
-    """Digest of a text and how many values were written into it."""
-    return hashlib.sha256(text.encode()).digest(), len(values)
+def _key(text: str, facts: list[Any]) -> bytes:
+    """Digest of a text and of what it was compared with. marshal's version 0 writes equal plain data as equal bytes, quickest of all."""
+    return hashlib.sha256(text.encode() + b"\0" + marshal.dumps(facts, 0)).digest()
 
 
 def forget() -> None:
@@ -131,7 +136,7 @@ def forget() -> None:
     _KNOWN.clear()
 
 
-def _remember(key: tuple[bytes, int]) -> None:
+def _remember(key: bytes) -> None:
     _KNOWN[key] = None
     if len(_KNOWN) > _KNOWN_MAX:
         _KNOWN.popitem(last=False)

@@ -51,7 +51,11 @@ def quote_json(value: object) -> Quoted:
 
 def quote_compose(value: object) -> Quoted:
     """As `quote_json`, with `$` doubled: Compose would take it for a variable."""
-    return quote_json(value if type(value) is str and "$" not in value else _doubled(value))
+    if type(value) is str:  # most values are, so they take the short way
+        text = value.replace("$", "$$")
+        emitted.values.append(text)
+        return _json_text(text)
+    return quote_json(_doubled(value))
 
 
 @lru_cache(maxsize=4096)  # the same few names and settings stand in most files
@@ -66,8 +70,14 @@ def _json(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join([_json(item) for item in value])}]"
     if isinstance(value, dict):
-        return f"{{{', '.join([f'{_json_text(key)}: {_json(item)}' for key, item in value.items()])}}}"
+        return f"{{{', '.join([f'{_key(key)}: {_json(item)}' for key, item in value.items()])}}}"
     return _encode(value)
+
+
+def _key(key: object) -> str:
+    if type(key) is not str:
+        raise TypeError(f"key {key!r} is not text")
+    return _json_text(key)
 
 
 def _doubled(value: object) -> object:
@@ -113,14 +123,14 @@ def quote_shell(value: object) -> Quoted:
 
 
 Filter = Callable[[object], Quoted]
-# File kind -> filters its templates may use. `word` is in all of them.
+# File kind -> filters its templates may use. No `word` where text can become a number or a yes.
 FILTERS: dict[str, dict[str, Filter]] = {
     "compose": {"q": quote_compose},
     "data": {"q": quote_json},
-    "markdown": {"text": text_markdown},
-    "html": {"text": text_html},
-    "shell": {"q": quote_shell},
-    "plain": {},
+    "markdown": {"text": text_markdown, "word": word},
+    "html": {"text": text_html, "word": word},
+    "shell": {"q": quote_shell, "word": word},
+    "plain": {"word": word},
 }
 
 

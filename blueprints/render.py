@@ -14,7 +14,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from blueprints import context, parse_back
 from blueprints.catalog import Catalog
-from blueprints.quoting import FILTERS, Filter, Quoted, emitted, kind_of, refuse_bare, word
+from blueprints.quoting import FILTERS, Quoted, emitted, kind_of, refuse_bare
 from blueprints.rendering import LOCK, MANIFEST, SECRETS, STACK, Rendering, json_text
 from blueprints.resolve import Resolution, ResolvedComponent
 from blueprints.summary import blueprint_data, lock_data, secrets_data
@@ -82,8 +82,9 @@ class _Renderer:
         for _, name in HOLDS:
             files[name] = self.file(f"bundle/{name}.j2", name, "compose", whole)
         files[SECRETS] = json_text(secrets_data(self.resolution))
+        told = {**whole, "secrets": self.secret_facts()}
         for name in BUNDLE_FILES:
-            files[name] = self.file(f"bundle/{name}.j2", name, kind_of(name), {**whole, "secrets": self.secret_facts()})
+            files[name] = self.file(f"bundle/{name}.j2", name, kind_of(name), told)
         files[LOCK] = json_text(lock_data(self.resolution))
         files[MANIFEST] = json_text(blueprint_data(self.resolution, files, self.templates))
         return Rendering(files)
@@ -258,8 +259,7 @@ def _environment(root: Path, kind: str) -> jinja2.Environment:
         auto_reload=False,
         cache_size=-1,
     )
-    filters: dict[str, Filter] = {**FILTERS[kind], "word": word}
     environment.filters.clear()
-    environment.filters.update(filters)
+    environment.filters.update(FILTERS[kind])
     environment.globals.clear()
     return environment

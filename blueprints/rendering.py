@@ -69,6 +69,8 @@ def json_text(data: object) -> str:
 def _json(value: object, margin: str) -> str:
     if type(value) is str:
         return encode_basestring(value)
+    if type(value) is bool or type(value) is int:
+        return str(value).lower()
     inner = margin + "  "
     if isinstance(value, dict) and value:
         items = [f"{encode_basestring(key)}: {_json(item, inner)}" for key, item in value.items()]

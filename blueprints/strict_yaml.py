@@ -50,6 +50,8 @@ def load(text: str, where: str = "") -> Any:  # noqa: ANN401 - plain YAML data
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise RenderError(f"not YAML: {error.problem}", hint="look at the template named at the top", where=f"{where}:{line}") from None
+    except yaml.YAMLError as error:
+        raise RenderError(f"not YAML: {str(error).splitlines()[0]}", hint="look at the template named at the top", where=where) from None
     finally:
         loader.dispose()
 

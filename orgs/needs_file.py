@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, DocumentStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from orgs.grammar import shown
@@ -32,7 +32,7 @@ def parse_needs(text: str, source: str = "needs.yaml") -> Needs:
     Raises:
         NeedsError: every problem found, each with `where` (source, line, key) and a hint.
     """
-    size = len(text.encode())
+    size = len(text.encode(errors="surrogatepass"))
     if size > MAX_BYTES:
         raise NeedsError(
             f"{size // 1024} KiB of text, the most is {MAX_BYTES // 1024} KiB",
@@ -40,7 +40,7 @@ def parse_needs(text: str, source: str = "needs.yaml") -> Needs:
             where=source,
         )
     root = _compose(text, source)
-    _refuse_deep(root, source, 1)
+    _refuse_doubtful_keys(root, source)
     lines = dict(_lines(root, ()))
     data = _plain(root, source)
     return needs_from(data, source, lines)
@@ -77,13 +77,7 @@ def write_needs(needs: Needs) -> str:
 
 def _compose(text: str, source: str) -> Node:
     try:
-        for event in YAML(typ="safe", pure=True).parse(text):
-            if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
-                raise NeedsError(
-                    "anchors and aliases (& and *) are not taken",
-                    hint="write the value out where it is needed",
-                    where=f"{source}:{event.start_mark.line + 1}",
-                )
+        _refuse_strange(text, source)
         root = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -91,7 +85,7 @@ def _compose(text: str, source: str) -> Node:
             f"not YAML: {error.problem}", hint="check indentation, quotes and colons on this line", where=f"{source}:{line}"
         ) from None
     except (YAMLError, ValueError) as error:
-        raise NeedsError(f"not YAML: {str(error).splitlines()[0]}", hint="save it as UTF-8 text", where=source) from None
+        raise NeedsError(f"not YAML: {_first_line(error)}", hint="save it as UTF-8 text", where=source) from None
     except RecursionError:
         raise NeedsError("nested too deeply", hint=f"at most {MAX_DEPTH} levels", where=source) from None
     if not isinstance(root, MappingNode):
@@ -99,25 +93,43 @@ def _compose(text: str, source: str) -> Node:
     return root
 
 
-def _refuse_deep(node: Node, source: str, depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise NeedsError("nested too deeply", hint=f"at most {MAX_DEPTH} levels", where=f"{source}:{node.start_mark.line + 1}")
+def _refuse_strange(text: str, source: str) -> None:
+    """Refuse what answers have no use for, while it is still a flat stream: nothing nested is built before it is known to be small."""
+    depth = documents = 0
+    for event in YAML(typ="safe", pure=True).parse(text):
+        where = f"{source}:{event.start_mark.line + 1}"
+        if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
+            raise NeedsError("anchors and aliases (& and *) are not taken", hint="write the value out where it is needed", where=where)
+        if getattr(event, "tag", None):
+            raise NeedsError("a tag (!) is not taken", hint="write plain values", where=where)
+        documents += isinstance(event, DocumentStartEvent)
+        if documents > 1:
+            raise NeedsError("a second document begins", hint="one file, one organization: remove the line ---", where=where)
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise NeedsError("nested too deeply", hint=f"at most {MAX_DEPTH} levels", where=where)
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.isprintable() and line), type(error).__name__)
+
+
+def _refuse_doubtful_keys(node: Node, source: str) -> None:
     if isinstance(node, MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
+            where = f"{source}:{key.start_mark.line + 1}"
             if not isinstance(key, ScalarNode):
-                raise NeedsError("a key is not a word", hint="keys are plain words", where=f"{source}:{key.start_mark.line + 1}")
+                raise NeedsError("a key is not a word", hint="keys are plain words", where=where)
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise NeedsError("merging (<<) is not taken", hint="write the values out where they are needed", where=where)
             if key.value in seen:
-                raise NeedsError(
-                    f"key {shown(key.value)} is given twice",
-                    hint="keep one of the two",
-                    where=f"{source}:{key.start_mark.line + 1}",
-                )
+                raise NeedsError(f"key {shown(key.value)} is given twice", hint="keep one of the two", where=where)
             seen.add(key.value)
-            _refuse_deep(value, source, depth + 1)
+            _refuse_doubtful_keys(value, source)
     elif isinstance(node, SequenceNode):
         for item in node.value:
-            _refuse_deep(item, source, depth + 1)
+            _refuse_doubtful_keys(item, source)
 
 
 def _lines(node: Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
@@ -137,7 +149,7 @@ def _plain(node: Node, source: str) -> Any:  # noqa: ANN401 - plain YAML data
     try:
         return SafeConstructor(loader=YAML(typ="safe", pure=True)).construct_document(node)
     except (YAMLError, ValueError) as error:
-        raise NeedsError(f"not YAML: {str(error).splitlines()[0]}", hint="write plain values", where=source) from None
+        raise NeedsError(f"not YAML: {_first_line(error)}", hint="write plain values", where=source) from None
 
 
 def _follows(item: Any, found: list[Any]) -> bool:  # noqa: ANN401 - pydantic's dict
@@ -149,6 +161,7 @@ def _follows(item: Any, found: list[Any]) -> bool:  # noqa: ANN401 - pydantic's 
 def _problem(item: Any, source: str, lines: Mapping[tuple[str, ...], int]) -> NeedsError:  # noqa: ANN401 - pydantic's dict
     path = tuple(str(part) for part in item["loc"])
     message, hint = _words(item)
+    path = path or tuple(message.partition(" ")[0].rstrip(":").split("."))  # a contradiction begins with the key it is about
     while path and lines and path not in lines:
         path = path[:-1]
     key = ".".join(_key(str(part)) for part in item["loc"] if part != "[key]")

@@ -194,7 +194,7 @@ def _service(
         secrets=_mounted(item.get("secrets"), names["secrets"], where),
         configs=_mounted(item.get("configs"), names["configs"], where),
         networks=tuple(
-            Attached(names["networks"][n], tuple(sorted((v or {}).get("aliases") or ()))) for n, v in sorted(item["networks"].items())
+            Attached(names["networks"][n], tuple(sorted(set((v or {}).get("aliases") or ())))) for n, v in sorted(item["networks"].items())
         ),
         ports=tuple(_port(port, where) for port in item.get("ports") or ()),
         replicas=int(deploy["replicas"]),

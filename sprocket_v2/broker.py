@@ -23,7 +23,7 @@ _SWEEP_AFTER_S = 3600.0
 class Channel(filesystem.Channel):
     """kombu's file channel, with whole messages only."""
 
-    def _put(self, queue: str, payload: dict[str, Any], **_: object) -> None:
+    def _put(self, queue: str, payload: dict[str, Any], **_: object) -> None:  # type: ignore[override]  # kombu's bases disagree
         folder = Path(self.data_folder_out)
         name = f"{time.time_ns():020d}_{uuid.uuid4()}.{queue}.msg"
         part = folder / f".{name}.part"

@@ -36,7 +36,9 @@ org = Organization.objects.filter(slug=SLUG).first()
 alice = get_user_model().objects.filter(username="alice").first()
 def newest(): return blueprint_actions.make_blueprint(org=org, actor=alice)
 def say(value): print(json.dumps(value, default=str))
-def brief(run): return {"id": run.pk, "state": run.state, "error": run.error, "verdict": run.verdict, "changes": run.changes, "plan": run.plan_id, "deliveries": run.deliveries, "pid": run.pid, "mark": run.mark}
+def brief(run):
+    names = ("state", "error", "verdict", "changes", "deliveries", "pid", "mark")
+    return {"id": run.pk, "plan": run.plan_id, **{name: getattr(run, name) for name in names}}
 """
 MAKE = """
 from orgs.people import create_user

@@ -56,9 +56,10 @@ say({**brief(run), "took": time.monotonic() - began, "said": [e.message for e in
 
 def test_a_preview_that_leaves_no_row_finds_nothing_to_do(deployed: ControlPlane) -> None:
     code = """
-before = (Run.objects.count(), Plan.objects.count())
+rows = lambda: (Run.objects.count(), Plan.objects.count())
+before = rows()
 result = actions.preview_now(org=org, rendering=blueprint_actions.draw_newest(org=org))
-say({"changes": result.changes, "steps": result.steps, "basis": result.basis, "same": (Run.objects.count(), Plan.objects.count()) == before})
+say({"changes": result.changes, "steps": result.steps, "basis": result.basis, "same": rows() == before})
 """
     found = deployed.ask(code)
     assert set(found["changes"]) == {"same"}

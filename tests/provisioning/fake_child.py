@@ -21,9 +21,15 @@ def _result(request: dict[str, Any], play: dict[str, Any]) -> dict[str, Any]:
     return {**answer, **play.get("result", {}), **play.get(request["op"], {})}
 
 
+def _end_politely(*_: object) -> None:
+    """As the real child: a last word, then the end."""
+    error = {"kind": "cancelled", "message": "cancelled", "hint": "", "where": "engine"}
+    _say(98, "result", data={"ok": False, "changes": {}, "steps": [], "state_digest": "sha256:state", "error": error})
+    os._exit(1)
+
+
 def _ignore_term(play: dict[str, Any]) -> None:
-    if play.get("stubborn"):
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if play.get("stubborn") else _end_politely)
 
 
 def main() -> None:

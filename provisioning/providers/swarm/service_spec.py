@@ -57,7 +57,8 @@ def spec_for(args: ServiceArgs, ids: Ids, force: int = 0) -> dict[str, Any]:
             "ForceUpdate": force,
         },
         "Mode": {"Replicated": {"Replicas": args.replicas}},
-        "UpdateConfig": {**update, "FailureAction": "rollback"},
+        # Swarm counts a task that ends as failed, whatever its exit code: a job has nothing to roll back to.
+        "UpdateConfig": {**update, "FailureAction": "continue" if args.is_job else "rollback"},
         "RollbackConfig": {**update, "FailureAction": "pause"},
         "EndpointSpec": {
             "Mode": "dnsrr",
@@ -88,7 +89,7 @@ def args_of(spec: Mapping[str, Any], network_name: Callable[[str], str], image_i
         configs=tuple(Mounted(i["ConfigName"], i["File"]["Name"], int(i["File"]["Mode"])) for i in container.get("Configs") or ()),
         networks=tuple(
             sorted(
-                (Attached(network_name(n["Target"]), tuple(sorted(n.get("Aliases") or ()))) for n in task.get("Networks") or ()),
+                (Attached(network_name(n["Target"]), tuple(sorted(set(n.get("Aliases") or ())))) for n in task.get("Networks") or ()),
                 key=lambda item: item.name,
             )
         ),
