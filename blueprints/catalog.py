@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
 from blueprints.manifest import Manifest, ServiceManifest, read_manifest, schema
+from blueprints.strict_yaml import load
 from orgs.needs import Needs
 from sprocket_v2 import __version__
-from sprocket_v2.errors import CatalogError
+from sprocket_v2.errors import CatalogError, RenderError
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 NETWORKS = ("edge", "data", "outbound")
@@ -150,10 +149,13 @@ def _is_question(need: str) -> bool:
 
 def _profile(file: Path, components: Mapping[str, Manifest]) -> Profile:
     where = f"templates/profiles/{file.name}"
-    data = YAML(typ="safe", pure=True).load(file.read_text())
+    try:
+        data = load(file.read_text(encoding="utf-8"), where)
+    except RenderError as error:
+        raise CatalogError(error.message, hint="check this line", where=error.where) from None
     keys = {"title", "summary", "contract", "components"}
-    if not isinstance(data, dict) or set(data) != keys:
-        raise CatalogError("a profile has exactly these keys", hint=", ".join(sorted(keys)), where=where)
+    if not isinstance(data, dict) or set(data) != keys or not isinstance(data["components"], list):
+        raise CatalogError("a profile has exactly these keys, components being a list", hint=", ".join(sorted(keys)), where=where)
     for name in data["components"]:
         if name not in components:
             raise CatalogError(f"{name!r} is no component", hint="see templates/components", where=where)

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from blueprints.access import WayIn, aliases
+from blueprints.manifest import ServiceManifest
 from blueprints.names import content_version, docker_name, part_of
 from blueprints.resolve import Resolution, ResolvedComponent, ResolvedSecret, is_job
-from blueprints.manifest import ServiceManifest
 
 Plain = dict[str, Any]
 READABLE = 0o444

@@ -36,7 +36,10 @@ class Row:
 def unified(change: FileChange) -> str:
     """A unified diff as `diff -u` writes it."""
     old, new = change.old.splitlines(), change.new.splitlines()
-    names = ("/dev/null" if change.change == "added" else f"a/{change.path}", "/dev/null" if change.change == "removed" else f"b/{change.path}")
+    names = (
+        "/dev/null" if change.change == "added" else f"a/{change.path}",
+        "/dev/null" if change.change == "removed" else f"b/{change.path}",
+    )
     lines = list(difflib.unified_diff(old, new, *names, n=CONTEXT, lineterm=""))
     return "\n".join(lines) + "\n" if lines else ""
 

@@ -57,7 +57,11 @@ def _routes(ways: tuple[WayIn, ...], images: tuple[tuple[Manifest, LockedImage],
     hidden = [m.title for m, _ in images if m.subdomain not in (None, "", "api")]
     flat = [way.way for way in ways if not way.subdomains]
     if hidden and flat:
-        yield Finding("warning", f"{', '.join(hidden)} cannot be reached by {', '.join(flat)}.", "They need a name of their own, which an address does not have.")
+        yield Finding(
+            "warning",
+            f"{', '.join(hidden)} cannot be reached by {', '.join(flat)}.",
+            "They need a name of their own, which an address does not have.",
+        )
 
 
 def _images(needs: Needs, images: tuple[tuple[Manifest, LockedImage], ...]) -> Iterator[Finding]:

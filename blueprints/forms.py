@@ -93,7 +93,9 @@ def _access_groups(data: Mapping[str, Any], errors: Mapping[str, str]) -> Iterat
     for way in WAYS:
         model = _model_of(_model_of(Needs.model_fields["access"].annotation).model_fields[way].annotation)
         in_use = _value(data, f"access.{way}") is not None
-        switch = Question(f"access.{way}.in_use", "yes-no", _WAY_TITLES[way], (model.__doc__ or "").strip(), in_use, error=errors.get(f"access.{way}", ""))
+        switch = Question(
+            f"access.{way}.in_use", "yes-no", _WAY_TITLES[way], (model.__doc__ or "").strip(), in_use, error=errors.get(f"access.{way}", "")
+        )
         questions = tuple(_question(f"access.{way}.{field}", data, errors, frozenset()) for field in model.model_fields)
         yield Group(f"access-{way}", _WAY_TITLES[way], "", questions, switch)
 

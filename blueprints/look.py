@@ -45,9 +45,7 @@ class Look:
 
 def look_at(resolution: Resolution) -> Look:
     """The panel for a resolution."""
-    services = tuple(
-        Service(c.name, c.manifest.title, c.manifest.summary, c.reasons, c.memory_mib) for c in resolution.components
-    )
+    services = tuple(Service(c.name, c.manifest.title, c.manifest.summary, c.reasons, c.memory_mib) for c in resolution.components)
     redirect = f"{resolution.ways[0].api_origin}/login"
     bring = []
     for name, secret in resolution.secrets.items():

@@ -9,12 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import SafeConstructor
-from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from yaml.nodes import MappingNode, Node, SequenceNode
 
-from sprocket_v2.errors import CatalogError
+from blueprints.strict_yaml import compose, plain
+from sprocket_v2.errors import CatalogError, RenderError
 
 _NAME = re.compile(r"\A[a-z0-9][a-z0-9_.-]{0,40}\Z")
 Path_ = tuple[str, ...]
@@ -154,16 +152,18 @@ def read_manifest(folder: Path, rules: Mapping[Path_, _Rule], shown_path: str) -
         raise CatalogError("no component.yaml", hint="copy it from templates/components/_example", where=shown_path)
     node = _node(file.read_text(), where)
     _check(node, (), rules, where)
-    data = SafeConstructor(loader=YAML(typ="safe", pure=True)).construct_document(node)  # parsed once: parsing is what costs
+    try:
+        data = plain(node, where)
+    except RenderError as error:
+        raise CatalogError(error.message, hint="see templates/components/_example/component.yaml", where=error.where) from None
     return _manifest(folder.name, data, shown_path)
 
 
 def _node(text: str, where: str) -> Node:
     try:
-        node = YAML(typ="safe", pure=True).compose(text)
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise CatalogError(f"not YAML: {error.problem}", hint="check this line", where=f"{where}:{line}") from None
+        node = compose(text, where)
+    except RenderError as error:
+        raise CatalogError(error.message, hint="check this line", where=error.where) from None
     if not isinstance(node, MappingNode):
         raise CatalogError("not a mapping of keys", hint="see templates/components/_example/component.yaml", where=where)
     return node
@@ -209,7 +209,7 @@ def _check(node: Node, path: Path_, rules: Mapping[Path_, _Rule], where: str) ->
     is_open = path in rules and rules[path].any_name
     known = {rule_path[-1] for rule_path in rules if rule_path[:-1] == path}
     given = [key.value for key, _ in node.value]
-    free = is_open or path[-1:] == ("*",) and path[:-1] and path[-2].endswith("_when")
+    free = is_open or (path[-1:] == ("*",) and path[:-1] and path[-2].endswith("_when"))
     for key, value in node.value:
         at = f"{where}:{key.start_mark.line + 1}"
         if given.count(key.value) > 1:

@@ -35,7 +35,7 @@ class Blueprint(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Django's signature
         """Insert only: a blueprint never changes."""
-        if self.pk is not None:
+        if not self._state.adding:
             raise ValidationError("a blueprint never changes; make a new one")
         super().save(*args, **kwargs)
 

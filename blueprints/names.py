@@ -21,7 +21,9 @@ def docker_name(slug: str, component: str, part: str = "", version: str = "") ->
     """
     name = "_".join(word for word in (slug, component, part, version) if word)
     if not _NAME.match(name):
-        raise ResolveError(f"Docker name {name!r} holds more than a-z, 0-9, _, - and .", hint="rename the component's folder or part", where=component)
+        raise ResolveError(
+            f"Docker name {name!r} holds more than a-z, 0-9, _, - and .", hint="rename the component's folder or part", where=component
+        )
     if len(name) > MAX_LENGTH:
         raise ResolveError(
             f"Docker name {name!r} has {len(name)} characters, the most is {MAX_LENGTH}",

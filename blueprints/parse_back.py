@@ -82,9 +82,7 @@ def _check_service(key: str, parsed: Mapping[str, Any], service: Mapping[str, An
 
 def _same(parsed: object, resolved: object, what: str) -> None:
     if parsed != resolved:
-        raise RenderError(
-            f"{what}: the file says {parsed!r}, resolved was {resolved!r}", hint="correct the template", where="stack.yml"
-        )
+        raise RenderError(f"{what}: the file says {parsed!r}, resolved was {resolved!r}", hint="correct the template", where="stack.yml")
 
 
 def _check_values(data: object, values: list[Any], where: str) -> None:

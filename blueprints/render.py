@@ -14,6 +14,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from blueprints import context, parse_back
 from blueprints.catalog import Catalog
+from blueprints.names import docker_name
 from blueprints.quoting import FILTERS, Quoted, emitted, kind_of, refuse_bare
 from blueprints.rendering import LOCK, MANIFEST, SECRETS, STACK, Rendering, json_text
 from blueprints.resolve import Resolution, ResolvedComponent
@@ -148,11 +149,11 @@ class _Renderer:
         networks = sorted({network["key"] for service in services for network in service["networks"]})
         return {
             "networks": [
-                {"key": key, "name": context.docker_name(slug, key), "internal": key == "data",
+                {"key": key, "name": docker_name(slug, key), "internal": key == "data",
                  "labels": context.labels(slug, "networks", f"network/{key}")} for key in networks
             ],
             "volumes": [
-                {"key": v["source"], "name": context.docker_name(slug, *v["source"].split("_", 1)),
+                {"key": v["source"], "name": docker_name(slug, *v["source"].split("_", 1)),
                  "labels": context.labels(slug, v["source"].split("_", 1)[0], f"volume/{v['source']}")}
                 for service in services for v in service["volumes"]
             ],
@@ -220,10 +221,10 @@ def _line(template: str) -> str:
 class _Printing(CodeGenerator):
     """Compiles `{{ }}` into one call, the check that a filter wrote the value; the library would copy each text twice more."""
 
-    def _output_child_pre(self, node: Any, frame: Any, finalize: Any) -> None:  # noqa: ANN401, ARG002 - the library's types
+    def _output_child_pre(self, node: Any, frame: Any, finalize: Any) -> None:  # noqa: ANN401 - the library's types
         self.write("environment.finalize(")
 
-    def _output_child_post(self, node: Any, frame: Any, finalize: Any) -> None:  # noqa: ANN401, ARG002 - the library's types
+    def _output_child_post(self, node: Any, frame: Any, finalize: Any) -> None:  # noqa: ANN401 - the library's types
         self.write(")")
 
 

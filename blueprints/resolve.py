@@ -105,9 +105,7 @@ def resolve(needs: Needs, catalog: Catalog, lock: Lock | None = None, attachment
     _refuse_unanswered(needs, candidates.values())
     reasons = _close(needs, candidates)
     _refuse_unknown_options(needs, candidates, reasons)
-    components = tuple(
-        _component(needs, candidates[name], reasons[name], lock) for name in _start_order(candidates, frozenset(reasons))
-    )
+    components = tuple(_component(needs, candidates[name], reasons[name], lock) for name in _start_order(candidates, frozenset(reasons)))
     ways = ways_in(needs.access)
     return Resolution(
         needs=needs,
@@ -260,9 +258,7 @@ def _start_order(candidates: Mapping[str, Manifest], chosen: frozenset[str]) -> 
     return ordered
 
 
-def _secrets(
-    needs: Needs, catalog: Catalog, components: tuple[ResolvedComponent, ...], lock: Lock
-) -> dict[str, ResolvedSecret]:
+def _secrets(needs: Needs, catalog: Catalog, components: tuple[ResolvedComponent, ...], lock: Lock) -> dict[str, ResolvedSecret]:
     owners = {secret.name: (manifest.name, secret) for manifest in catalog.components.values() for secret in manifest.secrets}
     consumers: dict[str, list[str]] = {}
     for component in components:

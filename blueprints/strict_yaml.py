@@ -1,6 +1,7 @@
 """Reads our own YAML back: PyYAML's C parser with YAML 1.2 core rules. Decimal integers only; a key twice or an alias is refused.
 
-Never used for files from people (ruamel.yaml does that), and never writes.
+The release's own manifests and profiles are read here as well: with a slower reader they would be most of a cold start. Never used
+for files from people (ruamel.yaml does that), and never writes.
 """
 
 from __future__ import annotations
@@ -43,10 +44,19 @@ def load(text: str, where: str = "") -> Any:  # noqa: ANN401 - plain YAML data
     Raises:
         RenderError: not YAML, a duplicate key, an alias, a tag or a key that is not text; `where` names file and line.
     """
+    node = compose(text, where)
+    return None if node is None else plain(node, where)
+
+
+def compose(text: str, where: str = "") -> Node | None:
+    """The document as nodes, which know their lines; None for an empty one.
+
+    Raises:
+        RenderError: not YAML.
+    """
     loader = _Loader(text)
     try:
-        node = loader.get_single_node()
-        return None if node is None else _plain(node, where, set())
+        return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise RenderError(f"not YAML: {error.problem}", hint="look at the template named at the top", where=f"{where}:{line}") from None
@@ -54,6 +64,11 @@ def load(text: str, where: str = "") -> Any:  # noqa: ANN401 - plain YAML data
         raise RenderError(f"not YAML: {str(error).splitlines()[0]}", hint="look at the template named at the top", where=where) from None
     finally:
         loader.dispose()
+
+
+def plain(node: Node, where: str = "") -> Any:  # noqa: ANN401 - plain YAML data
+    """The data of a node from `compose`."""
+    return _plain(node, where, set())
 
 
 def _plain(node: Node, where: str, seen: set[int]) -> Any:  # noqa: ANN401 - plain YAML data

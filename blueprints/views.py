@@ -107,7 +107,8 @@ def _form_page(
     status: int = 200,
 ) -> HttpResponse:
     catalog = load_catalog()
-    look, problem, components = None, None, ()
+    look, problem = None, None
+    components: tuple[str, ...] = ()
     try:
         resolution = actions.resolve_needs(org=org, needs=needs_from(data, "form"))
         look, components = look_at(resolution), tuple(c.name for c in resolution.components)
@@ -125,7 +126,8 @@ def _form_page(
 
 def needs_import(request: HttpRequest, org: Organization) -> HttpResponse:
     """Take needs as YAML text."""
-    text, problems = "", ()
+    text = ""
+    problems: tuple[NeedsError, ...] = ()
     if request.method == "POST":
         text = request.POST.get("text", "")
         try:
@@ -199,7 +201,11 @@ def compare_page(request: HttpRequest, org: Organization) -> HttpResponse:
     files = []
     if comparison:
         wanted = request.GET.get("view", "unified")
-        files = [(f, unified(f) if wanted == "unified" else "", side_by_side(f) if wanted == "side" else ()) for f in comparison.files if not f.derived]
+        files = [
+            (f, unified(f) if wanted == "unified" else "", side_by_side(f) if wanted == "side" else ())
+            for f in comparison.files
+            if not f.derived
+        ]
     context = {
         "org": org, "rows": rows, "old": old, "new": new, "comparison": comparison, "files": files, "signs": SIGNS,
         "derived": [f for f in comparison.files if f.derived] if comparison else [], "view": request.GET.get("view", "unified"),
@@ -217,4 +223,3 @@ def _blueprint(org: Organization, number: int) -> Blueprint:
     if row is None:
         raise Http404("no such blueprint")
     return row
-

@@ -22,18 +22,14 @@ _SHA256 = re.compile(r"\A[0-9a-f]{64}\Z")
 def slug(value: str) -> str:
     """3 to 20 characters: a lower-case letter, then letters, digits or hyphens, not ending in a hyphen."""
     if not SLUG.match(value):
-        raise ValueError(
-            f"{shown(value)} is not a slug: 3 to 20 of a-z, 0-9 and -, starting with a letter, not ending with a hyphen"
-        )
+        raise ValueError(f"{shown(value)} is not a slug: 3 to 20 of a-z, 0-9 and -, starting with a letter, not ending with a hyphen")
     return value
 
 
 def host_name(value: str) -> str:
     """A DNS name by the label rules of RFC 1123, lower case, at most 253 characters, no trailing dot."""
     if not _is_host_name(value):
-        raise ValueError(
-            f"{shown(value)} is not a host name: labels of a-z, 0-9 and -, joined by dots, such as league.example.org"
-        )
+        raise ValueError(f"{shown(value)} is not a host name: labels of a-z, 0-9 and -, joined by dots, such as league.example.org")
     return value
 
 

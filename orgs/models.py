@@ -87,7 +87,7 @@ class NeedsRevision(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Django's signature
         """Insert only: a revision never changes."""
-        if self.pk is not None:
+        if not self._state.adding:
             raise ValidationError("a needs revision never changes; add a new one")
         super().save(*args, **kwargs)
 

@@ -66,12 +66,8 @@ class Features(_Part):
 class Discord(_Part):
     """The organization's Discord application."""
 
-    bot: bool = Field(
-        default=True, strict=True, title="Discord bot", description="Commands, roles and nicknames in your Discord server."
-    )
-    prefix: CommandPrefix = Field(
-        default="s.", title="Command prefix", description="What a command begins with, 1 to 8 characters."
-    )
+    bot: bool = Field(default=True, strict=True, title="Discord bot", description="Commands, roles and nicknames in your Discord server.")
+    prefix: CommandPrefix = Field(default="s.", title="Command prefix", description="What a command begins with, 1 to 8 characters.")
 
 
 class StartingData(_Part):
@@ -199,9 +195,7 @@ class Needs(_Part):
     slug: Slug = Field(title="Short name", description="Becomes part of every Docker name and cannot be changed later.")
     owner: Person = Field(title="Owner", description="Who answers for this deployment.")
     deputy: Person | None = Field(default=None, title="Deputy", description="Who can take over. Have one.")
-    profile: ProfileName = Field(
-        default="v2", title="Application generation", description="Which set of applications to deploy."
-    )
+    profile: ProfileName = Field(default="v2", title="Application generation", description="Which set of applications to deploy.")
     applications: Literal["real", "stand-in"] = Field(
         default="real",
         title="Applications",

@@ -36,7 +36,9 @@ def create_user(*, username: str, admin: bool = False, via: str = "cli") -> Any:
             user.save()
             record(org=None, actor=user, what="user created", detail=username, via=via)
     except IntegrityError:
-        raise SprocketError(f"user {shown(username)} is there already", hint="`sprocket user sign-in-link` lets them in", where="name") from None
+        raise SprocketError(
+            f"user {shown(username)} is there already", hint="`sprocket user sign-in-link` lets them in", where="name"
+        ) from None
     return user
 
 

@@ -245,7 +245,9 @@ def _mount(item: Mapping[str, Any], volumes: Mapping[str, str], where: str) -> M
     if item["type"] == "tmpfs":
         return Mount("tmpfs", "", item["target"])
     if item["type"] != "volume" or item.get("source") not in volumes:
-        raise PreviewError(f"mount {item.get('source')!r} of type {item['type']!r}", hint="volumes of this file and tmpfs only", where=where)
+        raise PreviewError(
+            f"mount {item.get('source')!r} of type {item['type']!r}", hint="volumes of this file and tmpfs only", where=where
+        )
     return Mount("volume", volumes[item["source"]], item["target"])
 
 

@@ -48,9 +48,7 @@ def build(bundle_dir: Path, fingerprints: Mapping[str, str]) -> None:
 class _Program:
     """One pass over the files."""
 
-    def __init__(
-        self, folder: Path, slug: str, stack: StackSpec, fingerprints: Mapping[str, str], versions: Mapping[str, int]
-    ) -> None:
+    def __init__(self, folder: Path, slug: str, stack: StackSpec, fingerprints: Mapping[str, str], versions: Mapping[str, int]) -> None:
         self.folder, self.slug, self.stack = folder, slug, stack
         self.fingerprints, self.versions = fingerprints, versions
         self.components: dict[str, Component] = {}

@@ -105,7 +105,9 @@ def propose(request: HttpRequest, org: Organization) -> HttpResponse:
     """Make the newest blueprint and ask the worker for its preview."""
     engine = engine_progress()
     if engine:
-        messages.warning(request, f"Getting the engine, step {engine['step']} of {engine['of']}: {engine['message']} Try again in a moment.")
+        messages.warning(
+            request, f"Getting the engine, step {engine['step']} of {engine['of']}: {engine['message']} Try again in a moment."
+        )
         return redirect("organization", org.slug)
     try:
         blueprint = make_blueprint(org=org, actor=request.user)
@@ -240,7 +242,9 @@ def run_cancel(request: HttpRequest, org: Organization, number: int) -> HttpResp
 
 
 def _run(org: Organization, number: int) -> Run:
-    run: Run | None = Run.objects.for_org(org).select_related("plan", "organization", "requested_by", "blueprint").filter(number=number).first()
+    run: Run | None = (
+        Run.objects.for_org(org).select_related("plan", "organization", "requested_by", "blueprint").filter(number=number).first()
+    )
     if run is None:
         raise Http404("no such run")
     return run

@@ -60,7 +60,9 @@ def docker(path: Path = SOCKET) -> Iterator[Diagnosis]:
     try:
         info = _ask(path, "/info")
     except PermissionError:
-        yield Diagnosis("Docker", "failed", f"permission denied on the socket {path}", "add your user to the group docker, then sign in anew")
+        yield Diagnosis(
+            "Docker", "failed", f"permission denied on the socket {path}", "add your user to the group docker, then sign in anew"
+        )
         return
     except (FileNotFoundError, ConnectionError):
         if path.exists() or shutil.which("dockerd") or os.access("/usr/sbin/dockerd", os.X_OK):
@@ -116,7 +118,12 @@ def disk(data_dir: Path) -> Diagnosis:
     folder = next(path for path in (data_dir, *data_dir.parents) if path.exists())
     free = shutil.disk_usage(folder).free
     good = free >= LEAST_FREE
-    return Diagnosis("Disk", "ok" if good else "warning", f"{free / 1024**3:.1f} GiB free at {folder}", "" if good else "5 GiB are wanted for images and data")
+    return Diagnosis(
+        "Disk",
+        "ok" if good else "warning",
+        f"{free / 1024**3:.1f} GiB free at {folder}",
+        "" if good else "5 GiB are wanted for images and data",
+    )
 
 
 def memory() -> Diagnosis:
@@ -151,4 +158,6 @@ def master_key(data_dir: Path) -> Diagnosis:
         return Diagnosis("Secret key", "ok", "not made yet; the first secret makes it")
     if file.stat().st_mode & 0o077:
         return Diagnosis("Secret key", "failed", f"{file} can be read by others", f"chmod 600 {file}")
-    return Diagnosis("Secret key", "warning", f"is a copy of {file} kept safe elsewhere?", "without it stored secrets cannot be opened after a loss")
+    return Diagnosis(
+        "Secret key", "warning", f"is a copy of {file} kept safe elsewhere?", "without it stored secrets cannot be opened after a loss"
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-
 TABS = (
     ("organization", "Overview"),
     ("needs", "Needs"),
@@ -24,7 +23,7 @@ def tabs(request: HttpRequest) -> dict[str, object]:
     return {"tabs": TABS, "tab": _BELONGS.get(name, "needs" if name.startswith("needs") else name)}
 
 
-def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001 - Django's signature
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """404: absent and forbidden look the same."""
     return render(request, "not_found.html", status=404)
 

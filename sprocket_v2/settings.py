@@ -104,9 +104,12 @@ TEMPLATES: list[dict[str, Any]] = [
     }
 ]
 
-DATABASES: dict[str, Any] = {
-    "default": env.db_url("SPROCKET_DATABASE_URL", default=f"sqlite:///{SPROCKET_DATA_DIR / 'db.sqlite3'}")
-}
+# The address holds a password, so it may come from a file.
+if env.str("SPROCKET_DATABASE_URL_FILE", default=""):
+    _database = env.db_url_config(Path(env.str("SPROCKET_DATABASE_URL_FILE")).read_text().strip())
+else:
+    _database = env.db_url("SPROCKET_DATABASE_URL", default=f"sqlite:///{SPROCKET_DATA_DIR / 'db.sqlite3'}")
+DATABASES: dict[str, Any] = {"default": _database}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # Measured: with deferred transactions 643 of 800 concurrent read-then-write attempts failed, with immediate ones none.
     DATABASES["default"]["OPTIONS"] = {

@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from orgs.models import Membership, Organization
 
 
-def _person(name: str) -> Any:  # noqa: ANN401 - Django's user model
+def _person(name: str) -> Any:
     return get_user_model().objects.create(username=name)
 
 
@@ -27,7 +27,7 @@ def other(db: None) -> Organization:
 
 
 @pytest.fixture
-def alice(demo: Organization) -> Any:  # noqa: ANN401
+def alice(demo: Organization) -> Any:
     """Owner of demo."""
     user = _person("alice")
     Membership.objects.create(organization=demo, user=user, roles=["owner"])
@@ -35,7 +35,7 @@ def alice(demo: Organization) -> Any:  # noqa: ANN401
 
 
 @pytest.fixture
-def bob(demo: Organization) -> Any:  # noqa: ANN401
+def bob(demo: Organization) -> Any:
     """A volunteer in demo."""
     user = _person("bob")
     Membership.objects.create(organization=demo, user=user, roles=["viewer", "editor"])
@@ -43,7 +43,7 @@ def bob(demo: Organization) -> Any:  # noqa: ANN401
 
 
 @pytest.fixture
-def charlie(other: Organization) -> Any:  # noqa: ANN401
+def charlie(other: Organization) -> Any:
     """Owner of another organization."""
     user = _person("charlie")
     Membership.objects.create(organization=other, user=user, roles=["owner"])

@@ -47,7 +47,9 @@ def _compose_is_good() -> bool:
     """docker-compose.yml against the Compose specification's schema, and by `docker stack config` where there is a command."""
     problems = compose_problems((ROOT / "docker-compose.yml").read_text())
     if not problems and shutil.which("docker"):
-        done = subprocess.run(["docker", "stack", "config", "-c", "docker-compose.yml"], cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["docker", "stack", "config", "-c", "docker-compose.yml"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
         if done.returncode and "is not a docker command" not in done.stderr and "unknown" not in done.stderr:
             problems = [done.stderr.strip()]
     print("ok     compose" if not problems else "FAILED compose\n" + "\n".join(problems))

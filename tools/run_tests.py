@@ -10,9 +10,9 @@ import re
 import shutil
 import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 from sprocket_v2.errors import SetupError
 from tools.setup import pulumi, system
@@ -88,7 +88,11 @@ def _missing_parts(name: str) -> str:
 
 def _count(name: str) -> int:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--collect-only", "-m", GROUPS[name][0]], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "pytest", "-q", "--collect-only", "-m", GROUPS[name][0]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     found = re.search(r"^(\d+)(?:/\d+)? tests? collected", done.stdout, re.MULTILINE)
     return int(found[1]) if found else 0

@@ -75,7 +75,5 @@ KINDS: dict[str, Kind] = {
     f"{PACKAGE}:swarm:Secret": Kind(
         lambda data: wire.simple_of(secret.SecretArgs, data), _secret_create, secret.read, secret.delete, secret.REPLACES
     ),
-    f"{PACKAGE}:swarm:Service": Kind(
-        wire.service_of, _service_create, service.read, service.delete, service.REPLACES, _service_update
-    ),
+    f"{PACKAGE}:swarm:Service": Kind(wire.service_of, _service_create, service.read, service.delete, service.REPLACES, _service_update),
 }

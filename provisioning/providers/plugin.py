@@ -29,7 +29,7 @@ Properties = Mapping[str, PropertyValue]
 Result = TypeVar("Result")
 
 
-class ProviderFailure(Exception):
+class ProviderError(Exception):
     """What the engine shows: message and hint. It appends our own stack, which the reader of its events cuts off."""
 
 
@@ -80,7 +80,7 @@ class SprocketProvider(pulumi_provider.Provider):
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         except SprocketError as error:
-            raise ProviderFailure(f"{error}\nhint: {error.hint}" if error.hint else str(error)) from None
+            raise ProviderError(f"{error}\nhint: {error.hint}" if error.hint else str(error)) from None
 
     async def get_schema(self, request: pulumi_provider.GetSchemaRequest) -> pulumi_provider.GetSchemaResponse:
         return pulumi_provider.GetSchemaResponse(schema=f'{{"name": "{PACKAGE}", "version": "{plugin_version()}"}}')
@@ -92,9 +92,7 @@ class SprocketProvider(pulumi_provider.Provider):
         return pulumi_provider.DiffResponse(changes=False)
 
     async def configure(self, request: pulumi_provider.ConfigureRequest) -> pulumi_provider.ConfigureResponse:
-        return pulumi_provider.ConfigureResponse(
-            accept_secrets=False, accept_resources=False, accept_outputs=False, supports_preview=True
-        )
+        return pulumi_provider.ConfigureResponse(accept_secrets=False, accept_resources=False, accept_outputs=False, supports_preview=True)
 
     async def check(self, request: pulumi_provider.CheckRequest) -> pulumi_provider.CheckResponse:
         try:
@@ -159,9 +157,9 @@ class SprocketProvider(pulumi_provider.Provider):
 
 
 def _kind(urn: str) -> Kind:
-    token = urn.split("::")[2].split("$")[-1]
+    token = urn.split("::")[2].rsplit("$", maxsplit=1)[-1]
     if token not in KINDS:
-        raise ProviderFailure(f"resource kind {token} is not known\nhint: the program and the plug-in are of different releases")
+        raise ProviderError(f"resource kind {token} is not known\nhint: the program and the plug-in are of different releases")
     return KINDS[token]
 
 

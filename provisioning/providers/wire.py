@@ -30,31 +30,37 @@ def service_of(plain: Mapping[str, Any]) -> ServiceArgs:
     """A service's arguments from JSON data; numbers arrive as floats from the engine."""
     health = plain.get("healthcheck")
     return ServiceArgs(
-        **{
-            **{field.name: plain.get(field.name) for field in fields(ServiceArgs)},
-            "labels": dict(plain["labels"]),
-            "entrypoint": tuple(plain.get("entrypoint") or ()),
-            "command": tuple(plain.get("command") or ()),
-            "environment": dict(plain.get("environment") or {}),
-            "healthcheck": None
-            if not health
-            else Healthcheck(
-                tuple(health["test"]), float(health["interval_s"]), float(health["timeout_s"]), int(health["retries"]),
-                float(health["start_period_s"]),
-            ),
-            "mounts": tuple(Mount(**item) for item in plain.get("mounts") or ()),
-            "secrets": _mounted(plain.get("secrets")),
-            "configs": _mounted(plain.get("configs")),
-            "networks": tuple(Attached(n["name"], tuple(n.get("aliases") or ())) for n in plain.get("networks") or ()),
-            "ports": tuple(Port(int(p["target"]), int(p["published"]), p["protocol"]) for p in plain.get("ports") or ()),
-            "replicas": int(plain["replicas"]),
-            "memory_bytes": int(plain["memory_bytes"]),
-            "stop_grace_s": float(plain["stop_grace_s"]),
-            "restart_delay_s": float(plain["restart_delay_s"]),
-            "monitor_s": float(plain["monitor_s"]),
-            "log_options": dict(plain.get("log_options") or {}),
-        }
-    )  # fmt: skip
+        name=plain["name"],
+        labels=dict(plain["labels"]),
+        image=plain["image"],
+        image_id=plain.get("image_id") or "",
+        entrypoint=tuple(plain.get("entrypoint") or ()),
+        command=tuple(plain.get("command") or ()),
+        environment=dict(plain.get("environment") or {}),
+        user=plain.get("user") or "",
+        healthcheck=_health(health) if health else None,
+        mounts=tuple(Mount(item["type"], item.get("source") or "", item["target"]) for item in plain.get("mounts") or ()),
+        secrets=_mounted(plain.get("secrets")),
+        configs=_mounted(plain.get("configs")),
+        networks=tuple(Attached(n["name"], tuple(n.get("aliases") or ())) for n in plain.get("networks") or ()),
+        ports=tuple(Port(int(p["target"]), int(p["published"]), p["protocol"]) for p in plain.get("ports") or ()),
+        replicas=int(plain["replicas"]),
+        memory_bytes=int(plain["memory_bytes"]),
+        init=bool(plain.get("init")),
+        stop_grace_s=float(plain["stop_grace_s"]),
+        restart=plain["restart"],
+        restart_delay_s=float(plain["restart_delay_s"]),
+        order=plain["order"],
+        monitor_s=float(plain["monitor_s"]),
+        log_driver=plain["log_driver"],
+        log_options=dict(plain.get("log_options") or {}),
+    )
+
+
+def _health(item: Mapping[str, Any]) -> Healthcheck:
+    return Healthcheck(
+        tuple(item["test"]), float(item["interval_s"]), float(item["timeout_s"]), int(item["retries"]), float(item["start_period_s"])
+    )
 
 
 def _mounted(items: Any) -> tuple[Mounted, ...]:  # noqa: ANN401 - plain data

@@ -55,5 +55,7 @@ def _ask(name: str, item: dict[str, Any]) -> str | None:
 
 def _check(folder: Path) -> None:
     files = check(folder, read_bundle(folder))
-    out.result({"secrets": [asdict(file) for file in files]}, "\n".join(f"{'ok     ' if not f.problem else 'wrong  '} {f.name}" for f in files))
+    out.result(
+        {"secrets": [asdict(file) for file in files]}, "\n".join(f"{'ok     ' if not f.problem else 'wrong  '} {f.name}" for f in files)
+    )
     refuse_problems(files, folder)

@@ -136,7 +136,9 @@ def approve_command(plan: PlanName, as_: As = None) -> None:
 
 
 def apply_command(
-    what: Annotated[str, typer.Argument(help="An approved plan (ORG/NUMBER), or ORG to propose, show, ask, approve and apply.", metavar="PLAN|ORG")],
+    what: Annotated[
+        str, typer.Argument(help="An approved plan (ORG/NUMBER), or ORG to propose, show, ask, approve and apply.", metavar="PLAN|ORG")
+    ],
     yes: Yes = False,
     as_: As = None,
 ) -> None:
@@ -197,7 +199,9 @@ def verdict_lines(verdict: dict[str, Any]) -> list[str]:
     whole = verdict_from(verdict)
     marks = {"ok": style("✓", "green"), "warning": style("!", "yellow"), "failed": style("✗", "red"), "skipped": style("-", "dim")}
     lines = [f"  {marks[str(whole.runs)]} {whole.runs_text}", f"  {marks[str(whole.usable)]} {whole.usable_text}"]
-    return lines + [f"    {check.state}: {check.title}. {check.detail} {check.hint}".rstrip() for check in whole.checks if check.state != "ok"]
+    return lines + [
+        f"    {check.state}: {check.title}. {check.detail} {check.hint}".rstrip() for check in whole.checks if check.state != "ok"
+    ]
 
 
 def verify_command(org: Slug) -> None:
@@ -237,7 +241,10 @@ def runs_command(org: Annotated[str | None, typer.Argument(help="Only this organ
     runs = [run for one in orgs for run in Run.objects.for_org(one).select_related("organization")[:20]]
     runs.sort(key=lambda run: run.created, reverse=True)
     rows = [(f"{r.organization.slug}/{r.number}", r.kind, str(r.state), f"{r.created:%Y-%m-%d %H:%M:%S} UTC") for r in runs[:50]]
-    out.result([run_data(run) for run in runs[:50]], table(rows, ("run", "kind", "state", "asked for")) if rows else "No runs yet. `sprocket apply ORG` makes one.")
+    out.result(
+        [run_data(run) for run in runs[:50]],
+        table(rows, ("run", "kind", "state", "asked for")) if rows else "No runs yet. `sprocket apply ORG` makes one.",
+    )
 
 
 RunName = Annotated[str, typer.Argument(help="ORG/NUMBER, or ORG for the newest.", metavar="RUN")]
@@ -261,14 +268,19 @@ def run_show(run: RunName) -> None:
     row = _run(run)
     events = list(row.events.order_by("seq"))
     lines = [f"{e.at:%H:%M:%S} {e.kind:<16} {e.op:<8} {e.resource} {e.message}".rstrip() for e in events]
-    data = {**run_data(row), "events": [{"seq": e.seq, "at": e.at, "kind": e.kind, "op": e.op, "resource": e.resource, "message": e.message} for e in events]}
+    data = {
+        **run_data(row),
+        "events": [{"seq": e.seq, "at": e.at, "kind": e.kind, "op": e.op, "resource": e.resource, "message": e.message} for e in events],
+    }
     out.result(data, "\n".join([*lines, "", run_words(row)]))
 
 
 def run_follow(run: RunName, limit_s: Annotated[int, typer.Option("--limit", help="Give up after this many seconds.")] = 3600) -> None:
     """Print a run's events as they come, until it ends."""
     row = _run(run)
-    follow(row, limit_s, lambda event: out.progress(f"{event.at:%H:%M:%S} {event.kind} {event.op} {event.resource} {event.message}".rstrip()))
+    follow(
+        row, limit_s, lambda event: out.progress(f"{event.at:%H:%M:%S} {event.kind} {event.op} {event.resource} {event.message}".rstrip())
+    )
     row.refresh_from_db()
     _finish(row)
 
@@ -290,7 +302,9 @@ def follow(run: Run, limit_s: float, show: Callable[[Any], None]) -> None:
         if finished:
             return
         if time.monotonic() - begun > limit_s:
-            raise StaleError(f"run {run.number} is not finished after {limit_s:.0f} s", hint="is a worker there? `sprocket doctor`", transient=True)
+            raise StaleError(
+                f"run {run.number} is not finished after {limit_s:.0f} s", hint="is a worker there? `sprocket doctor`", transient=True
+            )
         time.sleep(0.2)
 
 
@@ -309,4 +323,7 @@ def export_bundle(slug: str, to: Path) -> None:
     if rendering is None:
         raise SprocketError(f"{slug} has no blueprint yet", hint=f"`sprocket propose {slug}` makes one", where=slug)
     write_bundle(rendering, to)
-    out.result({"out": str(to), "digest": rendering.digest}, f"{len(rendering.files)} files in {to}. Next: sprocket bundle fill {to}, then sh {to}/deploy.sh")
+    out.result(
+        {"out": str(to), "digest": rendering.digest},
+        f"{len(rendering.files)} files in {to}. Next: sprocket bundle fill {to}, then sh {to}/deploy.sh",
+    )

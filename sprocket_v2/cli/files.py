@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -67,7 +67,12 @@ def render_command(needs: NeedsFile, to: Annotated[Path, typer.Option("--out", h
     write_bundle(rendering, to)
     lines = [f"{len(rendering.files)} files in {to}, {rendering.digest}"]
     lines += [f"{style(f'{f.severity}:', 'yellow')} {f.message} {f.hint}" for f in resolution.findings]
-    data = {"out": str(to), "digest": rendering.digest, "files": sorted(rendering.files), "findings": [asdict(f) for f in resolution.findings]}
+    data = {
+        "out": str(to),
+        "digest": rendering.digest,
+        "files": sorted(rendering.files),
+        "findings": [asdict(f) for f in resolution.findings],
+    }
     out.result(data, "\n".join(lines))
 
 
@@ -81,14 +86,16 @@ def explain_command(
         rows = [(c.name, f"{c.memory_mib} MiB", "; ".join(c.reasons)) for c in resolution.components]
         total = sum(c.memory_mib for c in resolution.components)
         left = sorted(set(catalog.components) - {c.name for c in resolution.components})
-        words = f"{table(rows, ('component', 'memory', 'because'))}\n\n{total} MiB in all." + (f" Not asked for: {', '.join(left)}." if left else "")
+        words = f"{table(rows, ('component', 'memory', 'because'))}\n\n{total} MiB in all." + (
+            f" Not asked for: {', '.join(left)}." if left else ""
+        )
         out.result({"components": [_explained(resolution, c) for c in resolution.components], "memory_mib": total, "left_out": left}, words)
         return
     found = resolution.component(component)
     if found is None:
         raise ResolveError(_absent(component, catalog), hint="`sprocket explain NEEDS` lists what is in", where=str(needs))
     data = _explained(resolution, found)
-    rows = [(i["name"], str(i["value"]) + (f" {i['unit']}" if i["unit"] else ""), i["from"], i["help"]) for i in data["inputs"]]
+    rows: list[tuple[str, ...]] = [(i["name"], str(i["value"]) + (f" {i['unit']}" if i["unit"] else ""), i["from"], i["help"]) for i in data["inputs"]]
     secrets = [(s["name"], s["kind"], s["why"]) for s in data["secrets"]]
     parts = [f"{style(found.manifest.title, 'bold')}: {found.manifest.summary}", *(f"  because {reason}" for reason in found.reasons), ""]
     parts += [table(rows, ("input", "value", "from", "what it is")), ""]
@@ -104,7 +111,7 @@ def _absent(component: str, catalog: Catalog) -> str:
     return f"{component} is not in this deployment; it would be with {wanted}"
 
 
-def _explained(resolution: Resolution, component: ResolvedComponent) -> dict[str, object]:
+def _explained(resolution: Resolution, component: ResolvedComponent) -> dict[str, Any]:
     answers = resolution.needs.options.get(component.name, {})
     return {
         "name": component.name,
@@ -152,7 +159,12 @@ def show_comparison(comparison: Comparison, as_markdown: bool, full: bool) -> No
     if as_markdown:
         out.result({"markdown": markdown(comparison)}, markdown(comparison))
         return
-    lines = [f"What changes:  {summary.what}", f"Who notices:   {summary.who}", f"For how long:  {summary.how_long}", f"Undo:          {summary.undo}"]
+    lines = [
+        f"What changes:  {summary.what}",
+        f"Who notices:   {summary.who}",
+        f"For how long:  {summary.how_long}",
+        f"Undo:          {summary.undo}",
+    ]
     if comparison.needs:
         lines += ["", style("Needs", "bold"), *(f"  {n.title}: {n.old or 'none'} → {n.new or 'none'}" for n in comparison.needs)]
     if comparison.components:
@@ -164,5 +176,7 @@ def show_comparison(comparison: Comparison, as_markdown: bool, full: bool) -> No
     if full:
         lines += ["", *(unified(f).rstrip("\n") for f in shown)]
     data = {**asdict(comparison), "summary": asdict(summary), "disruption": comparison.disruption, "same": comparison.is_same}
-    data["files"] = [{"path": f.path, "change": f.change, "derived": f.derived, "diff": unified(f) if full else ""} for f in comparison.files]
+    data["files"] = [
+        {"path": f.path, "change": f.change, "derived": f.derived, "diff": unified(f) if full else ""} for f in comparison.files
+    ]
     out.result(data, "\n".join(lines))

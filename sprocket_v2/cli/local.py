@@ -48,7 +48,11 @@ def doctor_command() -> None:
     found = diagnose(Path(settings.SPROCKET_DATA_DIR), engine)
     colours = {"ok": "green", "warning": "yellow", "failed": "red"}
     width = max(len(d.name) for d in found)
-    lines = [f"{style(d.state.ljust(7), colours[d.state])}  {d.name.ljust(width)}  {d.detail}" + (f"\n{'':9}{'':{width}}  → {d.hint}" if d.hint else "") for d in found]
+    lines = [
+        f"{style(d.state.ljust(7), colours[d.state])}  {d.name.ljust(width)}  {d.detail}"
+        + (f"\n{'':9}{'':{width}}  → {d.hint}" if d.hint else "")
+        for d in found
+    ]
     out.result(found, "\n".join(lines))
     if any(d.state == "failed" for d in found):
         raise typer.Exit(1)
@@ -73,7 +77,9 @@ def embedded_worker(log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A worker beside this process, in its own group; ended with it."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
-        process = subprocess.Popen(worker_arguments(), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True)
+        process = subprocess.Popen(
+            worker_arguments(), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
+        )
         try:
             yield process
         finally:
@@ -138,13 +144,23 @@ def images_lock() -> None:
         reference = f"{manifest.image_name}:{manifest.image_tag}"
         out.progress(f"asking for {reference}")
         digest, architectures = docker.registry_digest(reference)
-        found[name] = {"name": manifest.image_name, "tag": manifest.image_tag, "digest": digest or "unresolved", "architectures": architectures}
+        found[name] = {
+            "name": manifest.image_name,
+            "tag": manifest.image_tag,
+            "digest": digest or "unresolved",
+            "architectures": architectures,
+        }
         if not digest:
             unresolved.append(name)
     if len(unresolved) == len(found):
-        raise SetupError("no registry answered; nothing was written", hint="run this on a machine that reaches the registries", where="images")
+        raise SetupError(
+            "no registry answered; nothing was written", hint="run this on a machine that reaches the registries", where="images"
+        )
     _write_lock(TEMPLATES / "images.lock.yaml", found)
-    out.result({"images": found, "unresolved": unresolved}, f"{len(found) - len(unresolved)} pinned" + (f", unresolved: {', '.join(unresolved)}" if unresolved else ""))
+    out.result(
+        {"images": found, "unresolved": unresolved},
+        f"{len(found) - len(unresolved)} pinned" + (f", unresolved: {', '.join(unresolved)}" if unresolved else ""),
+    )
     if unresolved:
         raise typer.Exit(1)
 

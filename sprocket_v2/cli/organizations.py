@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,12 +19,21 @@ from sprocket_v2.errors import NeedsError, SetupError, SprocketError
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
-    for name, text, commands in (
+    groups: tuple[tuple[str, str, dict[str, Callable[..., None]]], ...] = (
         ("org", "Organizations.", {"create": org_create, "list": org_list, "show": org_show}),
-        ("needs", "What an organization needs.", {"set": needs_set, "show": needs_show, "export": needs_export, "questions": needs_questions}),
+        (
+            "needs",
+            "What an organization needs.",
+            {"set": needs_set, "show": needs_show, "export": needs_export, "questions": needs_questions},
+        ),
         ("secret", "Secrets: set, never shown.", {"set": secret_set, "list": secret_list}),
-        ("user", "People, who sign in by one-time links.", {"create": user_create, "invite": user_invite, "sign-in-link": user_link, "list": user_list}),
-    ):
+        (
+            "user",
+            "People, who sign in by one-time links.",
+            {"create": user_create, "invite": user_invite, "sign-in-link": user_link, "list": user_list},
+        ),
+    )
+    for name, text, commands in groups:
         group = typer.Typer(help=text, no_args_is_help=True)
         for command, function in commands.items():
             group.command(command)(function)
@@ -50,7 +60,10 @@ def org_create(
             actor = create_user(username=name, admin=owner is None)
         org = create_organization(slug=parsed.slug, name=parsed.name, actor=actor, via="cli")
         store_needs(org, needs, actor, "first needs")
-    out.result({"slug": org.slug, "name": org.name}, f"{org.slug} created, owned by {actor.username}. Next: `sprocket secret list {org.slug} --missing`")
+    out.result(
+        {"slug": org.slug, "name": org.name},
+        f"{org.slug} created, owned by {actor.username}. Next: `sprocket secret list {org.slug} --missing`",
+    )
 
 
 def store_needs(org: Any, file: Path, actor: Any, message: str) -> Any:  # noqa: ANN401 - rows
@@ -80,7 +93,9 @@ def org_list() -> None:
         state = f"{last.kind} {last.state}" if last else "never applied"
         rows.append((org.slug, org.name, f"needs {needs.number}" if needs else "no needs yet", state))
         data.append({"slug": org.slug, "name": org.name, "needs": needs.number if needs else None, "last_run": state})
-    out.result(data, table(rows, ("slug", "name", "needs", "last run")) if rows else "No organizations yet. `sprocket org create NEEDS` makes one.")
+    out.result(
+        data, table(rows, ("slug", "name", "needs", "last run")) if rows else "No organizations yet. `sprocket org create NEEDS` makes one."
+    )
 
 
 def org_show(org: Slug) -> None:
@@ -143,7 +158,9 @@ def needs_questions() -> None:
     from orgs.needs import Needs
 
     rows = list(_questions(Needs, ""))
-    out.result([{"key": key, "title": title, "description": text} for key, title, text in rows], table(rows, ("key", "question", "explained")))
+    out.result(
+        [{"key": key, "title": title, "description": text} for key, title, text in rows], table(rows, ("key", "question", "explained"))
+    )
 
 
 def _questions(model: Any, path: str) -> Any:  # noqa: ANN401 - pydantic models
@@ -166,7 +183,9 @@ def wanted_secrets(org: Any) -> dict[str, Any]:  # noqa: ANN401 - a row
 def secret_set(
     org: Slug,
     name: Annotated[str, typer.Argument(help="As `secret list` names it.", metavar="NAME")],
-    descriptor: Annotated[int | None, typer.Option("--fd", help="Read the value from this file descriptor, such as 0 for standard input.")] = None,
+    descriptor: Annotated[
+        int | None, typer.Option("--fd", help="Read the value from this file descriptor, such as 0 for standard input.")
+    ] = None,
     as_: As = None,
 ) -> None:
     """Set a secret: asked for without echo, or read from a file descriptor; never an argument, which others could see."""
@@ -186,7 +205,9 @@ def secret_set(
         value = getpass.getpass(f"  {name}: ")
     else:
         raise SetupError("there is no terminal to ask on", hint=f"sprocket secret set {org} {name} --fd 0 < FILE", where=name)
-    version = set_secret(org=row, name=name, value=value, actor=actor, pattern=known[name]["pattern"] if known[name]["kind"] == "supplied" else "")
+    version = set_secret(
+        org=row, name=name, value=value, actor=actor, pattern=known[name]["pattern"] if known[name]["kind"] == "supplied" else ""
+    )
     out.result({"name": name, "version": version.version}, f"{name} is set (version {version.version}). It is used from the next apply on.")
 
 
@@ -245,5 +266,11 @@ def user_list() -> None:
     load_django()
     from django.contrib.auth import get_user_model
 
-    rows = [(u.username, "platform admin" if u.is_superuser else "", "" if u.is_active else "switched off") for u in get_user_model().objects.all()]
-    out.result([{"user": u, "admin": bool(a), "active": not i} for u, a, i in rows], table(rows, ("user", "", "")) if rows else "Nobody yet. `sprocket user create NAME --admin`")
+    rows = [
+        (u.username, "platform admin" if u.is_superuser else "", "" if u.is_active else "switched off")
+        for u in get_user_model().objects.all()
+    ]
+    out.result(
+        [{"user": u, "admin": bool(a), "active": not i} for u, a, i in rows],
+        table(rows, ("user", "", "")) if rows else "Nobody yet. `sprocket user create NAME --admin`",
+    )

@@ -27,7 +27,9 @@ ORIGINS: list[tuple[str, dict[str, Any], tuple[str, str, str]]] = [
 
 
 @pytest.mark.parametrize(("way", "given", "origins"), ORIGINS)
-def test_an_origin_names_its_port_only_where_it_is_not_the_schemes_own(way: str, given: dict[str, Any], origins: tuple[str, str, str]) -> None:
+def test_an_origin_names_its_port_only_where_it_is_not_the_schemes_own(
+    way: str, given: dict[str, Any], origins: tuple[str, str, str]
+) -> None:
     (found,) = ways(**{way: given})
     assert (found.web_origin, found.api_origin, found.api_address) == origins
     assert found.way == way
@@ -46,7 +48,9 @@ def test_the_canonical_way_is_first() -> None:
         ("public", {"domain": "a.example", "email": "a@a.example"}, ["8.8.8.8", "192.168.1.9"], []),
     ],
 )
-def test_each_way_lets_through_its_own_requests_and_the_machines(way: str, given: dict[str, Any], inside: list[str], outside: list[str]) -> None:
+def test_each_way_lets_through_its_own_requests_and_the_machines(
+    way: str, given: dict[str, Any], inside: list[str], outside: list[str]
+) -> None:
     (found,) = ways(**{way: given})
     ranges = [ipaddress.ip_network(item) for item in found.allowed]
 
@@ -58,5 +62,10 @@ def test_each_way_lets_through_its_own_requests_and_the_machines(way: str, given
 
 
 def test_traefik_answers_inside_to_every_public_name_once_and_to_no_address() -> None:
-    found = ways(localhost={"host": "a.localhost"}, lan={"host": "192.168.1.5"}, vpn={"host": "m.ts.example"}, public={"domain": "a.example", "email": "a@a.example"})
+    found = ways(
+        localhost={"host": "a.localhost"},
+        lan={"host": "192.168.1.5"},
+        vpn={"host": "m.ts.example"},
+        public={"domain": "a.example", "email": "a@a.example"},
+    )
     assert aliases(found, ("", "api", "")) == ("a.localhost", "api.a.localhost", "m.ts.example", "a.example", "api.a.example")

@@ -132,7 +132,9 @@ def test_a_hostile_option_comes_back_exactly_from_every_kind_of_file(text: str, 
     files = render(resolve(found, greeter), greeter).files
     assert load(files["config/greeter/a.yml"]) == {text: text, "list": [text]}
     assert json.loads(files["config/greeter/a.json"]) == {"text": text}
-    done = subprocess.run(["sh"], input=files["config/greeter/a.sh"].encode(), capture_output=True, check=True, env={"VAR": "expanded", "X": "expanded"})
+    done = subprocess.run(
+        ["sh"], input=files["config/greeter/a.sh"].encode(), capture_output=True, check=True, env={"VAR": "expanded", "X": "expanded"}
+    )
     assert (done.stdout.decode(), done.stderr) == (text, b"")
     assert re.sub(r"\\(.)", r"\1", files["config/greeter/a.md"].splitlines()[1]) == f"x{text}x"
     page = files["config/greeter/index.html"]

@@ -29,7 +29,9 @@ def test_a_lock_file_is_read(tmp_path: Path) -> None:
     assert read_lock(file).images == {"redis": LockedImage("redis", "7.0", DIGEST), "web": LockedImage("w", "main", "unresolved")}
 
 
-@pytest.mark.parametrize("text", ["images: {redis: {name: redis}}", "images: {redis: 7}", "images: [redis]", "just words", "images: {", "- a"])
+@pytest.mark.parametrize(
+    "text", ["images: {redis: {name: redis}}", "images: {redis: 7}", "images: [redis]", "just words", "images: {", "- a"]
+)
 def test_a_broken_lock_file_is_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "images.lock.yaml"
     file.write_text(text)

@@ -35,7 +35,14 @@ def test_a_name_docker_would_not_take_is_refused_for_what_it_holds(component: st
 
 @pytest.mark.parametrize(
     ("file", "part"),
-    [("production.json", "production-json"), ("a/b.c", "a-b-c"), ("A_B.yml", "a-b-yml"), (".env", "env"), ("x--y", "x--y"), ("ü.txt", "txt")],
+    [
+        ("production.json", "production-json"),
+        ("a/b.c", "a-b-c"),
+        ("A_B.yml", "a-b-yml"),
+        (".env", "env"),
+        ("x--y", "x--y"),
+        ("ü.txt", "txt"),
+    ],
 )
 def test_a_files_name_becomes_a_part(file: str, part: str) -> None:
     assert part_of(file) == part

@@ -68,7 +68,9 @@ def test_a_plain_word_is_printed_as_it_is(value: object) -> None:
     assert word(value) == str(value)
 
 
-@pytest.mark.parametrize("value", ["a b", "$a", "`", "'", '"', "a\n", "\n", "a#", "{a}", "<a>", "é", "a;b", "a,b", "a&b", "(", "*", "=", "x" * 301, True, "a\\b"])
+@pytest.mark.parametrize(
+    "value", ["a b", "$a", "`", "'", '"', "a\n", "\n", "a#", "{a}", "<a>", "é", "a;b", "a,b", "a&b", "(", "*", "=", "x" * 301, True, "a\\b"]
+)
 def test_a_word_that_could_mean_something_is_refused(value: object) -> None:
     with pytest.raises(RenderError) as caught:
         word(value)
@@ -82,7 +84,9 @@ def test_a_shell_word_is_one_word_with_that_value(value: str) -> None:
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_a_real_shell_prints_a_hostile_value_as_it_is(value: str) -> None:
-    done = subprocess.run(["sh", "-c", f"printf '%s|' {quote_shell(value)}"], capture_output=True, check=True, env={"VAR": "expanded", "X": "expanded"})
+    done = subprocess.run(
+        ["sh", "-c", f"printf '%s|' {quote_shell(value)}"], capture_output=True, check=True, env={"VAR": "expanded", "X": "expanded"}
+    )
     assert done.stdout.decode() == f"{value}|"
     assert done.stderr == b""
 
@@ -105,7 +109,10 @@ def test_html_is_escaped_for_text_and_for_attributes() -> None:
     assert text_html("<a href=\"x\" b='y'>&</a>") == "&lt;a href=&quot;x&quot; b=&#x27;y&#x27;&gt;&amp;&lt;/a&gt;"
 
 
-@pytest.mark.parametrize("value", ["a", 1, True, None, [], Quoted("a") + "b", Quoted("a").upper(), "%s" % Quoted("a"), "".join([Quoted("a"), "b"]), f"{Quoted('a')}"])
+@pytest.mark.parametrize(
+    "value",
+    ["a", 1, True, None, [], Quoted("a") + "b", Quoted("a").upper(), "%s" % Quoted("a"), "".join([Quoted("a"), "b"]), f"{Quoted('a')}"],
+)
 def test_only_what_a_filter_wrote_may_be_printed_and_no_text_made_from_it(value: object) -> None:
     with pytest.raises(RenderError) as caught:
         refuse_bare(value)
@@ -121,7 +128,16 @@ def test_what_any_filter_of_any_kind_wrote_may_be_printed(kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "kind"),
-    [("a/b.json", "data"), ("a.yml", "data"), ("a.yaml", "data"), ("R.md", "markdown"), ("i.html", "html"), ("f.sh", "shell"), ("redis.conf", "plain"), ("Caddyfile", "plain")],
+    [
+        ("a/b.json", "data"),
+        ("a.yml", "data"),
+        ("a.yaml", "data"),
+        ("R.md", "markdown"),
+        ("i.html", "html"),
+        ("f.sh", "shell"),
+        ("redis.conf", "plain"),
+        ("Caddyfile", "plain"),
+    ],
 )
 def test_the_kind_of_a_file_is_its_ending(path: str, kind: str) -> None:
     assert kind_of(path) == kind

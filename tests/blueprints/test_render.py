@@ -21,7 +21,12 @@ from tests.blueprints.cases import SQL, catalog, edit, release, rendering, resol
 from tests.orgs.answers import needs
 
 ROOT = Path(__file__).resolve().parents[2]
-CONF, ROUTES, STACK, RUNBOOK = "components/redis/config/redis.conf.j2", "components/traefik/config/routes.yml.j2", "components/redis/stack.yml.j2", "bundle/RUNBOOK.md.j2"
+CONF, ROUTES, STACK, RUNBOOK = (
+    "components/redis/config/redis.conf.j2",
+    "components/traefik/config/routes.yml.j2",
+    "components/redis/stack.yml.j2",
+    "bundle/RUNBOOK.md.j2",
+)
 DEPLOY, SHARED = "bundle/deploy.sh.j2", "components/_shared/service.yml.j2"
 
 
@@ -54,7 +59,7 @@ SPOILED: list[tuple[str, str, str, str, str, str]] = [
     ("an undefined name", CONF, "port 6379", "port {{ prot | word }}", "not resolved: 'prot' is undefined", "resolve it, or correct the template"),
     ("an undefined key", CONF, "port 6379", "port {{ inputs.prot | word }}", "not resolved: 'dict object' has no attribute 'prot'", "resolve it, or correct the template"),
     ("an undefined name in a condition", CONF, "port 6379", "{% if prot %}port 6379{% endif %}", "not resolved: 'prot' is undefined", "resolve it, or correct the template"),
-    ("no template language", CONF, "port 6379", "port {{ ping_port | word", "template: ", "correct the template"),
+    ("no template language", CONF, "port 6379", "port {{ ping_port word }}", "template: ", "correct the template"),
     ("a block without end", DEPLOY, "{% endfor %}\nchmod", "chmod", "template: ", "correct the template"),
     ("a way out of plain data", STACK, "      - sh\n", "      - {{ org.__class__.__mro__ | q }}\n", "", ""),
     ("a function of the language", STACK, "      - sh\n", "      - {{ range(10) | q }}\n", "not resolved: 'range' is undefined", "resolve it, or correct the template"),
@@ -99,7 +104,9 @@ def test_a_template_cannot_read_beside_the_templates(tmp_path: Path, outside: st
         ("bundle/stack.yml.j2", "    name: {{ network.name | q }}\n", "    name: {{ network.key | q }}\n", "networks."),
     ],
 )
-def test_what_a_template_makes_of_the_values_is_compared_with_what_was_resolved(tmp_path: Path, template: str, old: str, new: str, message: str) -> None:
+def test_what_a_template_makes_of_the_values_is_compared_with_what_was_resolved(
+    tmp_path: Path, template: str, old: str, new: str, message: str
+) -> None:
     error, _ = refused(tmp_path, template, old, new)
     assert message in error.message
 
@@ -190,7 +197,8 @@ def test_every_service_has_limits_labels_a_health_or_a_reason_and_a_way_back() -
         deploy = service["deploy"]
         assert deploy["resources"]["limits"]["memory"].isdigit(), key
         assert deploy["endpoint_mode"] == "dnsrr", key
-        assert deploy["update_config"]["failure_action"] == "rollback", key
+        lasts = deploy["labels"]["sprocket.kind"] == "service"
+        assert deploy["update_config"]["failure_action"] == ("rollback" if lasts else "continue"), key
         assert deploy["labels"]["sprocket.org"] == "testers", key
         assert deploy["labels"]["sprocket.resource"] == f"service/{key}", key
         assert ("healthcheck" in service) != bool(manifests[key].health.none), key

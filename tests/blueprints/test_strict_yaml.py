@@ -67,7 +67,14 @@ def test_whatever_the_quoting_filter_writes_comes_back_exactly(value: object) ->
     assert json.loads(str(quote_json(value))) == value
 
 
-@given(st.lists(st.tuples(st.text(alphabet="abyn01-.:~#'\" \\", min_size=1, max_size=8), st.text(alphabet="abnoytrue01e+-.:~#'\"[]{}, \\", max_size=10)), max_size=4))
+@given(
+    st.lists(
+        st.tuples(
+            st.text(alphabet="abyn01-.:~#'\" \\", min_size=1, max_size=8), st.text(alphabet="abnoytrue01e+-.:~#'\"[]{}, \\", max_size=10)
+        ),
+        max_size=4,
+    )
+)
 def test_it_and_ruamel_agree_wherever_both_take_a_text(pairs: list[tuple[str, str]]) -> None:
     text = "".join(f"{key}: {value}\n" for key, value in pairs)
     try:

@@ -27,7 +27,10 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ControlPla
     bundle = folder / "bundle"
     try:
         plane.set_up()
-        plane.ask("newest()\nfrom pathlib import Path\nfrom blueprints.rendering import write_bundle\nwrite_bundle(blueprint_actions.newest_rendering(org=org), Path(TO)); say(None)", TO=str(bundle))
+        plane.ask(
+            "newest()\nfrom pathlib import Path\nfrom blueprints.rendering import write_bundle\nwrite_bundle(blueprint_actions.newest_rendering(org=org), Path(TO)); say(None)",
+            TO=str(bundle),
+        )
         (bundle / "secrets").mkdir()
         for name, value in SECRETS.items():
             (bundle / "secrets" / name).write_text(value)
@@ -40,7 +43,16 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ControlPla
 
 def _sh(folder: Path, command: str) -> str:
     environment = {**os.environ, "DEPLOY_LIMIT_S": "150"}
-    done = subprocess.run(["sh", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -122,4 +134,3 @@ def _curl(slug: str, name: str, port: int, path: str) -> str:
     code, output = connect().run_in(_containers(slug)[name][0], ["curl", f"http://127.0.0.1:{port}{path}"])
     assert code == 0, output
     return output
-

@@ -15,7 +15,13 @@ CANARY = 'canary "one"/two+three'
 
 @pytest.mark.parametrize(
     "planted",
-    [CANARY.encode(), base64.b64encode(CANARY.encode()), b"canary%20%22one%22%2Ftwo%2Bthree", b'{"x": "canary \\"one\\"/two+three"}', CANARY.encode().hex().encode()],
+    [
+        CANARY.encode(),
+        base64.b64encode(CANARY.encode()),
+        b"canary%20%22one%22%2Ftwo%2Bthree",
+        b'{"x": "canary \\"one\\"/two+three"}',
+        CANARY.encode().hex().encode(),
+    ],
     ids=["plain", "base64", "url", "json", "hex"],
 )
 def test_it_finds_a_planted_leak(planted: bytes, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ GOOD: list[tuple[Check, str]] = [
     (grammar.profile_name, "legacy-22"),
     (grammar.file_name, "Schema_2024-01.sql"),
     (grammar.sha256, "0123456789abcdef" * 4),
-    (grammar.one_line, "Größe 🚀 \"quoted\" `tick`"),
+    (grammar.one_line, 'Größe 🚀 "quoted" `tick`'),
 ]
 BAD: list[tuple[Check, str]] = [
     *((grammar.slug, value) for value in ("", "ab", "a" * 21, "-abc", "abc-", "1abc", "Abc", "a_b", "a b", "abc\n", "\nabc", "äbc", "a.b")),

@@ -37,7 +37,13 @@ def test_the_least_answers_have_these_defaults() -> None:
         "discord": {"bot": True, "prefix": "s."},
         "database": {"where": "deployment", "managed": None, "starting_data": {"kind": "empty", "file": None, "sha256": None}},
         "host": "this-machine",
-        "access": {"canonical": "localhost", "localhost": {"host": "testers.localhost", "port": 8080}, "lan": None, "vpn": None, "public": None},
+        "access": {
+            "canonical": "localhost",
+            "localhost": {"host": "testers.localhost", "port": 8080},
+            "lan": None,
+            "vpn": None,
+            "public": None,
+        },
         "options": {},
     }
 
@@ -46,7 +52,9 @@ def test_every_question_has_a_title_and_every_plain_one_a_description() -> None:
     def walk(model: type[BaseModel], path: str) -> None:
         for name, info in model.model_fields.items():
             annotation = info.annotation
-            part = next((a for a in (annotation, *getattr(annotation, "__args__", ())) if isinstance(a, type) and issubclass(a, BaseModel)), None)
+            part = next(
+                (a for a in (annotation, *getattr(annotation, "__args__", ())) if isinstance(a, type) and issubclass(a, BaseModel)), None
+            )
             assert info.title, f"{path}{name} has no title"
             if part is None:
                 assert info.description, f"{path}{name} has no description"
@@ -206,5 +214,7 @@ def test_one_other_answer_is_another_digest_and_an_answered_default_is_not() -> 
 
 
 def test_the_canonical_way_comes_first() -> None:
-    ways = needs(access={"canonical": "vpn", "localhost": {"host": "a.localhost"}, "lan": {"host": "10.0.0.2"}, "vpn": {"host": "m.ts.example"}})
+    ways = needs(
+        access={"canonical": "vpn", "localhost": {"host": "a.localhost"}, "lan": {"host": "10.0.0.2"}, "vpn": {"host": "m.ts.example"}}
+    )
     assert ways.access.ways() == ("vpn", "localhost", "lan")

@@ -29,7 +29,7 @@ def catalog() -> Catalog:
     return load_catalog()
 
 
-def demo_needs(**changes: Any) -> Needs:  # noqa: ANN401 - answers
+def demo_needs(**changes: Any) -> Needs:
     """The demo organization's needs, with some top-level answers changed."""
     return Needs.model_validate({**_demo_answers(), **changes})
 
@@ -45,7 +45,7 @@ def attachments() -> dict[str, bytes]:
     return {"demo-schema.sql": (ROOT / "orgs" / "demo-schema.sql").read_bytes()}
 
 
-def demo(**changes: Any) -> Resolution:  # noqa: ANN401 - answers
+def demo(**changes: Any) -> Resolution:
     """The resolution of `demo_needs`."""
     return resolve(demo_needs(**changes), catalog(), None, attachments())
 
@@ -79,7 +79,7 @@ def printed(resolution: Resolution) -> tuple[Printed, ...]:
 
 def bare_environment(root: Path) -> jinja2.Environment:
     """Plain Jinja2: StrictUndefined, JSON as the quoting filter, nothing checked."""
-    environment = jinja2.Environment(  # noqa: S701 - the peer writes no HTML
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(root),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -107,6 +107,6 @@ def bare_parse(files: Mapping[str, str]) -> Callable[[], None]:
             if path.endswith(".json"):
                 json.loads(text)
             else:
-                yaml.load(text, Loader=yaml.CSafeLoader)  # noqa: S506 - it is the safe one
+                yaml.load(text, Loader=yaml.CSafeLoader)
 
     return parse

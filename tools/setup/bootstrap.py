@@ -22,7 +22,9 @@ def main() -> int:
     """Make the environment be what the lock files say."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else "runtime"
     if sys.version_info < (3, 11):
-        print(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}; name one with `make PYTHON=python3.12 ...`", file=sys.stderr)
+        print(
+            f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}; name one with `make PYTHON=python3.12 ...`", file=sys.stderr
+        )
         return 2
     stamp = _stamp(wanted)
     have = STAMP.read_text().split() if STAMP.is_file() else []
@@ -65,7 +67,10 @@ def _make_venv() -> bool:
 def _run(command: list[str]) -> None:
     done = subprocess.run(command, check=False, env={**os.environ, "UV_PYTHON_DOWNLOADS": "never"})
     if done.returncode:
-        print(f"failed: {' '.join(command[:6])} ...\nIs the package registry reachable? Run it again; what is done stays done.", file=sys.stderr)
+        print(
+            f"failed: {' '.join(command[:6])} ...\nIs the package registry reachable? Run it again; what is done stays done.",
+            file=sys.stderr,
+        )
         raise SystemExit(2)
 
 

@@ -122,7 +122,11 @@ def _by_installer(progress: Progress) -> Path | None:
         )
         try:
             done = subprocess.run(
-                [sys.executable, "-c", code, folder, VERSION], capture_output=True, timeout=_INSTALLER_LIMIT_S, check=False, stdin=subprocess.DEVNULL
+                [sys.executable, "-c", code, folder, VERSION],
+                capture_output=True,
+                timeout=_INSTALLER_LIMIT_S,
+                check=False,
+                stdin=subprocess.DEVNULL,
             )
         except subprocess.TimeoutExpired:
             return None
@@ -150,7 +154,9 @@ def _by_building(progress: Progress) -> Path:
             command, cwd=folder, env={**os.environ, "CGO_ENABLED": "0"}, capture_output=True, text=True, timeout=_BUILD_LIMIT_S, check=False
         )
         if done.returncode:
-            raise SetupError(f"building Pulumi failed: {done.stderr.strip()[-400:]}", hint="is Go's module proxy reachable?", where="engine")
+            raise SetupError(
+                f"building Pulumi failed: {done.stderr.strip()[-400:]}", hint="is Go's module proxy reachable?", where="engine"
+            )
         progress(4, "trying it")
         if version_of(made) < OLDEST:
             raise SetupError("the Pulumi that was built does not run", hint="please report this", where=str(made))

@@ -37,7 +37,9 @@ def confirm(what: str) -> None:
         SetupError: no root, or the answer was no.
     """
     if not may_install():
-        raise SetupError(f"needed: {what}", hint="as root on a Debian-like machine this is done for you; elsewhere do it by hand", where="system")
+        raise SetupError(
+            f"needed: {what}", hint="as root on a Debian-like machine this is done for you; elsewhere do it by hand", where="system"
+        )
     say(what)
     if sys.stdin.isatty() and not os.environ.get("CI") and input("system: go on? [Y/n] ").strip().lower() not in ("", "y", "yes"):
         raise SetupError(f"not done: {what}", hint="do it by hand, then run this again", where="system")
@@ -49,7 +51,9 @@ def install(packages: tuple[str, ...]) -> None:
     for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=900)
         if done.returncode:
-            raise SetupError(f"{' '.join(command[:2])} failed: {done.stderr.strip()[-300:]}", hint="are the package servers reachable?", where="system")
+            raise SetupError(
+                f"{' '.join(command[:2])} failed: {done.stderr.strip()[-300:]}", hint="are the package servers reachable?", where="system"
+            )
 
 
 def docker_answers() -> bool:
@@ -71,7 +75,11 @@ def ensure_docker() -> bool:
     """An engine that answers, as a swarm manager; True when it was started here."""
     started = False
     if not docker_answers():
-        missing = [name for name, program in (("docker.io", "dockerd"), ("iptables", "iptables"), ("debootstrap", "debootstrap")) if not _has(program)]
+        missing = [
+            name
+            for name, program in (("docker.io", "dockerd"), ("iptables", "iptables"), ("debootstrap", "debootstrap"))
+            if not _has(program)
+        ]
         if missing:
             confirm(f"installing Docker Engine and what it needs ({', '.join(DOCKER_PACKAGES)})")
             install(DOCKER_PACKAGES)
@@ -81,7 +89,9 @@ def ensure_docker() -> bool:
         install(("debootstrap",))
     if not swarm_is_active():
         confirm("making this machine a swarm of one (docker swarm init --advertise-addr 127.0.0.1)")
-        done = subprocess.run(["docker", "swarm", "init", "--advertise-addr", "127.0.0.1"], capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(
+            ["docker", "swarm", "init", "--advertise-addr", "127.0.0.1"], capture_output=True, text=True, check=False, timeout=60
+        )
         if done.returncode:
             raise SetupError(f"docker swarm init: {done.stderr.strip()}", hint="see `docker info`", where="swarm")
     return started

@@ -79,7 +79,7 @@ def connect(docker_host: str = "") -> DockerSwarm:
     """
     address = docker_host or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     try:
-        api = docker.APIClient(base_url=address, version="auto", timeout=TIMEOUT_S, max_pool_size=32)
+        api: Any = docker.APIClient(base_url=address, version="auto", timeout=TIMEOUT_S, max_pool_size=32)
     except DockerException as error:
         raise _unreachable(address, error) from None
     return DockerSwarm(api, address)
@@ -90,8 +90,12 @@ def _unreachable(address: str, error: Exception) -> ApplyError:
     if "Permission denied" in str(error):
         return ApplyError("permission denied on Docker's socket", hint="add your user to the group docker, then sign in anew", where=path)
     if address.startswith("unix://") and not os.path.exists(path):  # noqa: PTH110 - one look
-        return ApplyError("no Docker on this machine, or it is not started", hint="`sprocket doctor` says how to install or start it", where=path)
-    return ApplyError("Docker is not started", hint="start it (`systemctl start docker`); `sprocket doctor` says more", where=path, transient=True)
+        return ApplyError(
+            "no Docker on this machine, or it is not started", hint="`sprocket doctor` says how to install or start it", where=path
+        )
+    return ApplyError(
+        "Docker is not started", hint="start it (`systemctl start docker`); `sprocket doctor` says more", where=path, transient=True
+    )
 
 
 @contextmanager
@@ -105,7 +109,9 @@ def _words(what: str) -> Iterator[None]:
             raise ApplyError("swarm is not active", hint="docker swarm init --advertise-addr 127.0.0.1", where="Docker") from None
         raise ApplyError(f"{what}: Docker says {text}", hint="`sprocket doctor` checks the engine", where="Docker") from None
     except requests.exceptions.Timeout:
-        raise ApplyError(f"{what}: no answer within {TIMEOUT_S} s", hint="is the machine overloaded?", where="Docker", transient=True) from None
+        raise ApplyError(
+            f"{what}: no answer within {TIMEOUT_S} s", hint="is the machine overloaded?", where="Docker", transient=True
+        ) from None
     except (requests.exceptions.ConnectionError, DockerException) as error:
         raise ApplyError(f"{what}: {type(error).__name__}", hint="is Docker still running?", where="Docker", transient=True) from None
 
@@ -113,7 +119,7 @@ def _words(what: str) -> Iterator[None]:
 class DockerSwarm:
     """The real client. Thread safe: the provider makes many objects at once."""
 
-    def __init__(self, api: docker.APIClient, address: str) -> None:
+    def __init__(self, api: Any, address: str) -> None:  # noqa: ANN401 - the SDK is half typed
         self._api = api
         self._is_local = address.startswith("unix://")
         self._network_names: dict[str, str] = {}

@@ -46,7 +46,9 @@ def create(swarm: Swarm, args: SecretArgs, ask: Callable[[str], str]) -> str:
     refuse_stranger("secret", args.name, have, args.labels)
     if have.get(FINGERPRINT, args.fingerprint) != args.fingerprint:
         raise ApplyError(
-            f"secret {args.name} exists with another value", hint="set the secret again, which makes a new version, and propose", where=args.name
+            f"secret {args.name} exists with another value",
+            hint="set the secret again, which makes a new version, and propose",
+            where=args.name,
         )
     return str(found["ID"])
 

@@ -127,12 +127,20 @@ def _health_of(item: Mapping[str, Any] | None) -> Healthcheck | None:
     if not item or not item.get("Test"):
         return None
     return Healthcheck(
-        tuple(item["Test"]), _s(item.get("Interval", 0)), _s(item.get("Timeout", 0)), int(item.get("Retries", 0)), _s(item.get("StartPeriod", 0))
+        tuple(item["Test"]),
+        _s(item.get("Interval", 0)),
+        _s(item.get("Timeout", 0)),
+        int(item.get("Retries", 0)),
+        _s(item.get("StartPeriod", 0)),
     )
 
 
 def _mount_spec(mount: Mount) -> dict[str, Any]:
-    return {"Type": "tmpfs", "Target": mount.target} if mount.type == "tmpfs" else {"Type": mount.type, "Source": mount.source, "Target": mount.target}
+    return (
+        {"Type": "tmpfs", "Target": mount.target}
+        if mount.type == "tmpfs"
+        else {"Type": mount.type, "Source": mount.source, "Target": mount.target}
+    )
 
 
 def _file_spec(kind: str, item: Mounted, ids: Ids) -> dict[str, Any]:

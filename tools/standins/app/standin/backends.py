@@ -175,13 +175,15 @@ class Core:
         left = database.query("select count(*) from sprocket.platform_rpc_queue")[0][0]
         database.close()
         good = answer is not None and answer["response"] == request
-        return as_json({"queue": queue, "answered": good, "by": (answer or {}).get("answered_by"), "rows_left": int(left or 0)}, 200 if good else 504)
+        return as_json(
+            {"queue": queue, "answered": good, "by": (answer or {}).get("answered_by"), "rows_left": int(left or 0)}, 200 if good else 504
+        )
 
 
 def core() -> None:
     """Run the API until told to stop."""
     role = Core(Settings())
-    until_told(make_server(("0.0.0.0", 3001), role.handle))  # noqa: S104 - inside a container
+    until_told(make_server(("0.0.0.0", 3001), role.handle))
 
 
 def bot() -> None:
@@ -213,11 +215,14 @@ class Influx:
     def write(self) -> str:
         """Write one point; what the server said."""
         words = urlencode({"org": self.org, "bucket": self.bucket})
-        request = urllib.request.Request(  # noqa: S310 - the scheme is checked
-            f"{self.address.rstrip('/')}/api/v2/write?{words}", data=b"standin value=1", headers={"authorization": f"Token {self.token}"}, method="POST"
+        request = urllib.request.Request(
+            f"{self.address.rstrip('/')}/api/v2/write?{words}",
+            data=b"standin value=1",
+            headers={"authorization": f"Token {self.token}"},
+            method="POST",
         )
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=5) as answer:
                 return f"ok {answer.status}"
         except OSError as error:
             return f"failed: {error}"
@@ -260,7 +265,7 @@ def small_service(name: str) -> None:
             return as_json({"influx": parts["influx"].write()} if "influx" in parts else {})
         return as_json({"statusCode": 404}, 404)
 
-    until_told(make_server(("0.0.0.0", port), handle))  # noqa: S104 - inside a container
+    until_told(make_server(("0.0.0.0", port), handle))
 
 
 def _flush(influx: Influx) -> None:

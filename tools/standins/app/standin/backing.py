@@ -68,7 +68,7 @@ class Influx:
 def influx() -> None:
     """Run until told to stop."""
     role = Influx(Path("/var/lib/influxdb2"))
-    until_told(make_server(("0.0.0.0", 8086), role.handle))  # noqa: S104 - inside a container
+    until_told(make_server(("0.0.0.0", 8086), role.handle))
 
 
 def grafana() -> None:
@@ -88,7 +88,7 @@ def grafana() -> None:
             return Answer(200, b"<!doctype html><title>Grafana (stand-in)</title><p>Grafana (stand-in)", {"content-type": "text/html"})
         return as_json({"message": "Not found"}, 404)
 
-    until_told(make_server(("0.0.0.0", int(os.environ.get("GF_SERVER_HTTP_PORT", "3000"))), handle))  # noqa: S104
+    until_told(make_server(("0.0.0.0", int(os.environ.get("GF_SERVER_HTTP_PORT", "3000"))), handle))
 
 
 def gatus() -> None:
@@ -102,7 +102,7 @@ def gatus() -> None:
             return as_json({"status": "UP"})
         return Answer(200, b"<!doctype html><title>Status (stand-in)</title><p>Status (stand-in)", {"content-type": "text/html"})
 
-    until_told(make_server(("0.0.0.0", int(os.environ.get("PORT", "8080"))), handle))  # noqa: S104 - inside a container
+    until_told(make_server(("0.0.0.0", int(os.environ.get("PORT", "8080"))), handle))
 
 
 def rabbitmq() -> None:
@@ -125,7 +125,7 @@ def rabbitmq() -> None:
         allow_reuse_address = True
         daemon_threads = True
 
-    server = Server(("0.0.0.0", 5672), Amqp)  # noqa: S104 - inside a container
+    server = Server(("0.0.0.0", 5672), Amqp)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     say("listening on port 5672")
     until_told()
@@ -133,5 +133,5 @@ def rabbitmq() -> None:
 
 def get(url: str, timeout_s: float = 4.0) -> int:
     """The status of a GET."""
-    with urllib.request.urlopen(url, timeout=timeout_s) as answer:  # noqa: S310 - called with our own addresses
+    with urllib.request.urlopen(url, timeout=timeout_s) as answer:
         return int(answer.status)

@@ -66,8 +66,8 @@ class Postgres:
         if method == 10:
             self._scram(password)
         elif method == 5:
-            inner = hashlib.md5((password + user).encode()).hexdigest()  # noqa: S324 - the protocol's
-            digest = hashlib.md5(inner.encode() + body[4:8]).hexdigest()  # noqa: S324
+            inner = hashlib.md5((password + user).encode()).hexdigest()
+            digest = hashlib.md5(inner.encode() + body[4:8]).hexdigest()
             self._send(b"p", f"md5{digest}".encode() + b"\0")
         else:
             raise PostgresError(f"authentication method {method} is not known here")
@@ -112,7 +112,7 @@ class Postgres:
         (length,) = struct.unpack("!i", self._take(4))
         body = self._take(length - 4)
         if kind == b"E":
-            fields = dict((part[:1], part[1:].decode("utf-8", "replace")) for part in body.split(b"\0") if part)
+            fields = {part[:1]: part[1:].decode("utf-8", "replace") for part in body.split(b"\0") if part}
             raise PostgresError(f"{fields.get(b'M', 'error')} ({fields.get(b'C', '')})")
         return kind, body
 

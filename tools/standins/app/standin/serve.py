@@ -39,7 +39,7 @@ class Answer:
 Handler = Callable[[Ask], Answer]
 
 
-def as_json(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Answer:  # noqa: ANN401 - JSON
+def as_json(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
     """A JSON answer."""
     return Answer(status, json.dumps(data).encode(), {"content-type": "application/json", **(headers or {})})
 

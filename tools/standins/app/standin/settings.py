@@ -22,7 +22,7 @@ class Settings:
         self.sources: dict[str, str] = {}
         self._json = self._read_json()
 
-    def _read_json(self) -> Any:  # noqa: ANN401 - JSON
+    def _read_json(self) -> Any:
         config = Path(self.environ.get("NODE_CONFIG_DIR") or self.folder / "config")
         file = config / f"{self.environ.get('NODE_ENV', 'development')}.json"
         try:
@@ -68,7 +68,7 @@ class Settings:
         self.sources[name] = f"file secret/{file}"
         return text
 
-    def _path(self, path: str) -> Any:  # noqa: ANN401 - JSON
+    def _path(self, path: str) -> Any:
         found = self._json
         for part in path.split("."):
             if not isinstance(found, dict) or part not in found:
