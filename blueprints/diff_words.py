@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from blueprints.diff import Comparison, ComponentChange
+from blueprints.quoting import text_markdown
 
 DISCORD_LIMIT = 2000
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
@@ -80,15 +81,25 @@ def component_line(change: ComponentChange) -> str:
 def markdown(comparison: Comparison) -> str:
     """The comparison as a message that fits Discord's 2,000 characters; says how much it leaves out."""
     summary = summarise(comparison)
-    head = [f"**What changes:** {summary.what}", f"**Who notices:** {summary.who}", f"**For how long:** {summary.how_long}",
-            f"**Undo:** {summary.undo}"]  # fmt: skip
+    head = [f"**What changes:** {_text(summary.what)}", f"**Who notices:** {_text(summary.who)}",
+            f"**For how long:** {_text(summary.how_long)}", f"**Undo:** {_text(summary.undo)}"]  # fmt: skip
     body = []
     for need in (comparison.needs or ()) if comparison.old_digest else ():
-        body.append(f"- {need.title}: {need.old or 'none'} → {need.new or 'none'}")
-    body += [f"- `{component_line(change)}`" for change in comparison.components]
+        body.append(f"- {_text(need.title)}: {_text(need.old or 'none')} → {_text(need.new or 'none')}")
+    body += [f"- `{_line(component_line(change)).replace('`', '´')}`" for change in comparison.components]
     derived = sum(file.derived for file in comparison.files)
-    foot = f"{len(comparison.files) - derived} files and {derived} derived ones differ."
+    shown = len(comparison.files) - derived
+    foot = f"{shown} {'file' if shown == 1 else 'files'} and {derived} derived {'one' if derived == 1 else 'ones'} differ."
     return _fit(head, body, foot)
+
+
+def _text(value: str) -> str:
+    """A value as Markdown shows it; a zero-width space behind each @, so that nobody is called."""
+    return text_markdown(_line(value)).replace("@", "@\u200b")
+
+
+def _line(value: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in value)
 
 
 def _fit(head: list[str], body: list[str], foot: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from yaml.nodes import MappingNode, Node, SequenceNode
@@ -193,10 +194,10 @@ def _kind(node: Node, comment: str) -> type | None:
         return dict
     if isinstance(node, SequenceNode):
         return list
-    return {"int": int, "bool": bool, "float": float}.get(node.tag.rsplit(":", 1)[-1], str)
+    return {"int": int, "bool": bool, "float": float, "null": NoneType}.get(node.tag.rsplit(":", 1)[-1], str)
 
 
-_WORDS = {dict: "a mapping", list: "a list", int: "a whole number", bool: "true or false", float: "a number", str: "text"}
+_WORDS = {dict: "a mapping", list: "a list", int: "a whole number", bool: "true or false", float: "a number", str: "text", NoneType: "nothing"}
 
 
 def _check(node: Node, path: Path_, rules: Mapping[Path_, _Rule], where: str) -> None:

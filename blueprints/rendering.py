@@ -86,8 +86,10 @@ def write_bundle(rendering: Rendering, folder: Path) -> None:
     Raises:
         RenderError: the folder holds something that is no bundle.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+    if folder.exists() and not (folder.is_dir() and (not any(folder.iterdir()) or (folder / MANIFEST).is_file())):
         raise RenderError(f"{folder} is not empty and no bundle", hint="name a new folder, or empty this one", where=str(folder))
+    for path in rendering.files:
+        _refuse_leaving(path, folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -124,23 +126,30 @@ def read_bundle(folder: Path) -> Rendering:
     if not manifest.is_file():
         raise RenderError("no blueprint.json", hint="`sprocket render NEEDS --out DIR` makes a bundle", where=str(folder))
     try:
-        listed = json.loads(manifest.read_text(encoding="utf-8"))["files"]
-        expected = {str(item["path"]): str(item["sha256"]) for item in listed}
+        text = manifest.read_text(encoding="utf-8")
+        expected = {str(item["path"]): str(item["sha256"]) for item in json.loads(text)["files"]}
+        missing = {STACK, LOCK, SECRETS} - set(expected)
     except (ValueError, KeyError, TypeError):
-        raise RenderError("blueprint.json is not a blueprint's", hint="render it again", where=str(manifest)) from None
-    files = {}
-    for path, sha256 in expected.items():
-        files[path] = _read_checked(folder, path, sha256)
-    return Rendering({**files, MANIFEST: manifest.read_text(encoding="utf-8")})
+        missing = {MANIFEST}
+    if missing:
+        raise RenderError("blueprint.json is not a blueprint's", hint="render it again", where=str(manifest))
+    files = {path: _read_checked(folder, path, sha256) for path, sha256 in expected.items()}
+    return Rendering({**files, MANIFEST: text})
+
+
+def _refuse_leaving(path: str, folder: Path) -> None:
+    """A file's path stays inside its bundle, and out of `secrets/`."""
+    parts = Path(path).parts
+    if ".." in parts or Path(path).is_absolute() or parts[:1] == ("secrets",) or not (folder / path).resolve().is_relative_to(folder.resolve()):
+        raise RenderError(f"{path} leaves the bundle", hint="render it again", where=str(folder))
 
 
 def _read_checked(folder: Path, path: str, sha256: str) -> str:
     file = folder / path
-    if ".." in Path(path).parts or Path(path).is_absolute():
-        raise RenderError(f"{path} leaves the bundle", hint="render it again", where=str(folder))
+    _refuse_leaving(path, folder)
     if not file.is_file() or file.stat().st_size > _MAX_BUNDLE:
         raise RenderError(f"{path} is missing or too large", hint="render it again", where=str(folder))
-    text = file.read_text(encoding="utf-8")
-    if hashlib.sha256(text.encode()).hexdigest() != sha256:
+    content = file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
         raise RenderError(f"{path} was changed by hand", hint="change the needs or the templates, then render again", where=str(file))
-    return text
+    return content.decode("utf-8", errors="replace")

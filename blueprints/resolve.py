@@ -295,7 +295,13 @@ def _starting_data(needs: Needs, attachments: Mapping[str, bytes]) -> str:
         )
     if wanted.sha256 and hashlib.sha256(content).hexdigest() != wanted.sha256:
         raise ResolveError(f"{wanted.file} is not the file of database.starting_data.sha256", hint="attach that file", where=where)
+    plain_dump = "make a plain SQL dump (pg_dump -Fp)"
     try:
-        return content.decode()
+        text = content.decode()
     except UnicodeDecodeError:
-        raise ResolveError(f"{wanted.file} is not UTF-8 text", hint="make a plain SQL dump (pg_dump -Fp)", where=where) from None
+        raise ResolveError(f"{wanted.file} is not UTF-8 text", hint=plain_dump, where=where) from None
+    if "\0" in text:
+        raise ResolveError(f"{wanted.file} is not plain SQL", hint=plain_dump, where=where)
+    if not text.strip():
+        raise ResolveError(f"{wanted.file} is empty", hint="choose empty, or give the right file", where=where)
+    return text

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +12,7 @@ import typer
 from sprocket_v2 import __version__
 from sprocket_v2.cli import bundles, demo, deployments, files, local, organizations
 from sprocket_v2.cli.output import INTERRUPTED, exit_code, out
-from sprocket_v2.errors import SprocketError
+from sprocket_v2.errors import SetupError, SprocketError
 
 app = typer.Typer(
     name="sprocket",
@@ -50,8 +52,13 @@ def main() -> None:
     if "--json" in arguments:  # taken anywhere, so that every command has it
         arguments = [argument for argument in arguments if argument != "--json"]
         out.json = True
+    if sys.stdout is None:  # started with its output closed
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
     try:
-        app(args=arguments, prog_name="sprocket", standalone_mode=True)
+        try:
+            app(args=arguments, prog_name="sprocket", standalone_mode=True)
+        finally:
+            sys.stdout.flush()
     except SprocketError as error:
         out.error(error)
         raise SystemExit(exit_code(error)) from None
@@ -59,8 +66,19 @@ def main() -> None:
         print("interrupted", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
-        sys.stderr.close()
+        _drop_output()
         raise SystemExit(0) from None
+    except OSError as error:
+        if error.filename is None:
+            _drop_output()  # it was the output that could not be written
+        trouble = SetupError(str(error.strerror or error).lower(), hint="check the path, its permissions and the disk", where=str(error.filename or "output"))
+        out.error(trouble)
+        raise SystemExit(exit_code(trouble)) from None
+
+
+def _drop_output() -> None:
+    """Let what is still to be printed go nowhere, so that the end of the process has nothing to complain about."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

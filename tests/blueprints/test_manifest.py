@@ -102,7 +102,7 @@ WRONG: list[tuple[str, str, str, str, str]] = [
     ("a name in capitals", "  thing-key:", "  Thing-Key:", "component.yaml:16", "name 'Thing-Key'"),
     ("a name with a path", "  thing-key:", "  ../thing:", "component.yaml:16", "name '../thing'"),
     ("an alias", "title: Thing\nsummary: It does a thing.", "title: &a Thing\nsummary: *a", "component.yaml:1", "an alias"),
-    ("a tag", "title: Thing", "title: !x Thing", "component.yaml:1", "title"),
+    ("a tag", "title: Thing", "title: !x Thing", "component.yaml:1", "tag !x is not plain data"),
     ("broken YAML", "profiles: [v2]", "profiles: [v2", "component.yaml:5", "not YAML"),
 ]  # fmt: skip
 

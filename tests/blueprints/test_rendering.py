@@ -82,7 +82,7 @@ def test_a_rendering_that_cannot_be_written_whole_changes_nothing(tmp_path: Path
     assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
 
 
-@pytest.mark.parametrize("path", ["../outside", "/tmp/sprocket-outside", "a/../../outside"])
+@pytest.mark.parametrize("path", ["../outside", "/tmp/sprocket-outside", "a/../../outside", "secrets/jwt-secret"])
 def test_nothing_is_written_outside_the_folder(tmp_path: Path, path: str) -> None:
     with pytest.raises(RenderError) as caught:
         write_bundle(Rendering({**rendering().files, path: "x\n"}), tmp_path / "bundle")

@@ -48,6 +48,10 @@ class Swarm(Protocol):
         """The last log lines of a service, oldest first."""
         ...
 
+    def container_lines(self, container: str, count: int) -> list[str]:
+        """The last log lines of one container, oldest first; none when it is gone."""
+        ...
+
     def local_image_id(self, reference: str) -> str:
         """The id of an image on this machine; empty when it is not here."""
         ...
@@ -206,6 +210,14 @@ class DockerSwarm:
         except (APIError, requests.exceptions.RequestException):
             return []
         return [line.rstrip() for line in text.decode("utf-8", "replace").splitlines() if line.strip()][-count:]
+
+    def container_lines(self, container: str, count: int) -> list[str]:
+        """The last log lines of one container, oldest first; none when it is gone."""
+        try:
+            text: bytes = self._api.logs(container, stdout=True, stderr=True, tail=count)
+        except (APIError, requests.exceptions.RequestException):
+            return []
+        return [line.rstrip() for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
 
     def local_image_id(self, reference: str) -> str:
         """The id of an image on this machine; empty when it is not here."""

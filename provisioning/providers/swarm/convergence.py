@@ -41,7 +41,9 @@ def wait_until_there(swarm: Swarm, args: ServiceArgs, mask: Mask, *, is_update: 
         waiting = standing(args, service, swarm.tasks(args.name), is_update=is_update)
         if waiting.done:
             return
-        late = time.monotonic() - begun > args.deadline_s
+        # Swarm rolls back by itself; it is given as long again, so that the message can say how that ended.
+        rolling_back = (service.get("UpdateStatus") or {}).get("State") == "rollback_started"
+        late = time.monotonic() - begun > args.deadline_s * (2 if rolling_back else 1) + (30 if rolling_back else 0)
         if waiting.failure or late:
             reason = waiting.failure or f"not {'finished' if args.is_job else 'healthy'} within {args.deadline_s} s"
             if is_update and not waiting.failure:
@@ -116,10 +118,21 @@ def _with_modes(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _gave_up(swarm: Swarm, args: ServiceArgs, reason: str, mask: Mask) -> ApplyError:
-    lines = swarm.last_lines(args.name, LOG_LINES)
+    lines = _last_words(swarm, args.name)
     said = mask("\n".join(lines)) if lines else "(it wrote nothing)"
     return ApplyError(
-        f"{args.name}: {reason}. Its last lines:\n{said}",
+        f"{reason}. Its last lines:\n{said}",
         hint=f"mend what the lines name, then apply again; `docker service logs {args.name}` shows more",
         where=args.name,
     )
+
+
+def _last_words(swarm: Swarm, service: str) -> list[str]:
+    """What the newest task that failed wrote last; a service's own log mixes it with the version that was put back."""
+    for task in swarm.tasks(service):
+        container = str((task["Status"].get("ContainerStatus") or {}).get("ContainerID", ""))
+        if task["Status"]["State"] in _FAILED and container:
+            lines = swarm.container_lines(container, LOG_LINES)
+            if lines:
+                return lines
+    return swarm.last_lines(service, LOG_LINES)

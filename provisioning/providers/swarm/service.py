@@ -23,7 +23,8 @@ def create(swarm: Swarm, args: ServiceArgs, mask: Mask) -> str:
     found = swarm.find("service", args.name)
     if found is not None:
         refuse_stranger("service", args.name, found["Spec"].get("Labels"), args.labels)
-        if read_args(swarm, found) != _comparable(args):
+        now = read_args(swarm, found)
+        if (now if args.image_id else replace(now, image_id="")) != _comparable(args):
             update(swarm, args, mask)
         return str(found["ID"])
     check_before(swarm, args)
