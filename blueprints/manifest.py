@@ -197,7 +197,15 @@ def _kind(node: Node, comment: str) -> type | None:
     return {"int": int, "bool": bool, "float": float, "null": NoneType}.get(node.tag.rsplit(":", 1)[-1], str)
 
 
-_WORDS = {dict: "a mapping", list: "a list", int: "a whole number", bool: "true or false", float: "a number", str: "text", NoneType: "nothing"}
+_WORDS = {
+    dict: "a mapping",
+    list: "a list",
+    int: "a whole number",
+    bool: "true or false",
+    float: "a number",
+    str: "text",
+    NoneType: "nothing",
+}
 
 
 def _check(node: Node, path: Path_, rules: Mapping[Path_, _Rule], where: str) -> None:

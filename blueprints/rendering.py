@@ -140,7 +140,12 @@ def read_bundle(folder: Path) -> Rendering:
 def _refuse_leaving(path: str, folder: Path) -> None:
     """A file's path stays inside its bundle, and out of `secrets/`."""
     parts = Path(path).parts
-    if ".." in parts or Path(path).is_absolute() or parts[:1] == ("secrets",) or not (folder / path).resolve().is_relative_to(folder.resolve()):
+    if (
+        ".." in parts
+        or Path(path).is_absolute()
+        or parts[:1] == ("secrets",)
+        or not (folder / path).resolve().is_relative_to(folder.resolve())
+    ):
         raise RenderError(f"{path} leaves the bundle", hint="render it again", where=str(folder))
 
 

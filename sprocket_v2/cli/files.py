@@ -95,10 +95,12 @@ def explain_command(
     if found is None:
         raise ResolveError(_absent(component, catalog), hint="`sprocket explain NEEDS` lists what is in", where=str(needs))
     data = _explained(resolution, found)
-    rows: list[tuple[str, ...]] = [(i["name"], str(i["value"]) + (f" {i['unit']}" if i["unit"] else ""), i["from"], i["help"]) for i in data["inputs"]]
+    inputs: list[tuple[str, ...]] = [
+        (i["name"], str(i["value"]) + (f" {i['unit']}" if i["unit"] else ""), i["from"], i["help"]) for i in data["inputs"]
+    ]
     secrets = [(s["name"], s["kind"], s["why"]) for s in data["secrets"]]
     parts = [f"{style(found.manifest.title, 'bold')}: {found.manifest.summary}", *(f"  because {reason}" for reason in found.reasons), ""]
-    parts += [table(rows, ("input", "value", "from", "what it is")), ""]
+    parts += [table(inputs, ("input", "value", "from", "what it is")), ""]
     parts += [table(secrets, ("secret", "kind", "why"))] if secrets else []
     out.result(data, "\n".join(parts))
 

@@ -53,7 +53,7 @@ def main() -> None:
         arguments = [argument for argument in arguments if argument != "--json"]
         out.json = True
     if sys.stdout is None:  # started with its output closed
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the process lives
     try:
         try:
             app(args=arguments, prog_name="sprocket", standalone_mode=True)
@@ -71,7 +71,9 @@ def main() -> None:
     except OSError as error:
         if error.filename is None:
             _drop_output()  # it was the output that could not be written
-        trouble = SetupError(str(error.strerror or error).lower(), hint="check the path, its permissions and the disk", where=str(error.filename or "output"))
+        trouble = SetupError(
+            str(error.strerror or error).lower(), hint="check the path, its permissions and the disk", where=str(error.filename or "output")
+        )
         out.error(trouble)
         raise SystemExit(exit_code(trouble)) from None
 

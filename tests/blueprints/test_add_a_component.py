@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ SCHEMA = {"demo-schema.sql": b"select 1;\n"}
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
+def catalog(tmp_path: Path) -> Catalog:
     """A release with one folder more."""
     root = tmp_path / "templates"
     shutil.copytree(TEMPLATES, root)
@@ -30,7 +29,7 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
     for name in ("component.yaml", "stack.yml.j2"):
         file = folder / name
         file.write_text(file.read_text().replace("example:", "uptime:").replace("services.example", "services.uptime"))
-    yield load_catalog(root)
+    return load_catalog(root)
 
 
 def _needs(enabled: bool) -> Needs:

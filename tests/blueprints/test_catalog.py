@@ -20,7 +20,7 @@ WRONG: list[tuple[str, str, str, str, str, str]] = [
     ("another's name", REDIS, "  redis:\n    stage", "  cache:\n    stage", "redis: service 'cache' does not begin with the component's name", "call it redis or redis_<part>"),
     ("memory without input", REDIS, "memory: memory_mib", "memory: ram", "redis: redis: memory names no input", "one of memory_mib"),
     ("no health and no reason", REDIS, '      test: [CMD-SHELL, "redis-cli ping 2>&1 | grep -qE \'PONG|NOAUTH\'"]\n', "", "redis: redis: health needs either test or none", "give the reason in none"),
-    ("health and a reason for none", REDIS, "      interval_s: 5", "      none: x\n      interval_s: 5", "redis: redis: health needs either test or none", "give the reason in none"),
+    ("health and a reason for none", REDIS, "    health:\n", "    health:\n      none: x\n", "redis: redis: health needs either test or none", "give the reason in none"),
     ("unknown network", REDIS, "networks: [data]", "networks: [host]", "redis: redis: network 'host'", "one of edge, data, outbound"),
     ("requires nobody", "components/web/component.yaml", "requires: [api]", "requires: [apo]", "web: requires 'apo', which is no component", "see templates/components"),
     ("a secret twice", REDIS, "  redis-password:\n    title", "  jwt-secret:\n    title", "redis: secret 'jwt-secret' is api's already", "mount that one, or rename this"),
@@ -31,7 +31,9 @@ WRONG: list[tuple[str, str, str, str, str, str]] = [
 
 
 @pytest.mark.parametrize(("file", "old", "new", "message", "hint"), [w[1:] for w in WRONG], ids=[w[0] for w in WRONG])
-def test_a_component_that_does_not_fit_is_named_with_its_file(tmp_path: Path, file: str, old: str, new: str, message: str, hint: str) -> None:
+def test_a_component_that_does_not_fit_is_named_with_its_file(
+    tmp_path: Path, file: str, old: str, new: str, message: str, hint: str
+) -> None:
     root = release(tmp_path)
     edit(root / file, old, new)
     with pytest.raises(CatalogError) as caught:

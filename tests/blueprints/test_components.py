@@ -46,7 +46,9 @@ def test_dockers_own_reader_takes_the_bundle(bundle: Rendering, tmp_path: Path) 
     for name in bundle.secrets:
         (tmp_path / "bundle" / "secrets" / name).write_text("x" * 12)
     for more in ([], ["-c", "hold-restore.yml"], ["-c", "hold-jobs.yml"], ["-c", "hold-apps.yml"]):
-        done = subprocess.run(["docker", "stack", "config", "-c", "stack.yml", *more], cwd=tmp_path / "bundle", capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["docker", "stack", "config", "-c", "stack.yml", *more], cwd=tmp_path / "bundle", capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0 or "is not a docker command" in done.stderr, done.stderr
 
 
@@ -102,11 +104,15 @@ def test_the_real_traefik_takes_its_files(bundle: Rendering, tmp_path: Path) -> 
     static = bundle.files["config/traefik/traefik.yml"]
     static = static.replace("/etc/traefik/routes.yml", str(tmp_path / "routes.yml")).replace(":8080", f"127.0.0.1:{ports[0]}")
     static = static.replace("127.0.0.1:19000", f"127.0.0.1:{ports[1]}")
-    (tmp_path / "traefik.yml").write_text(static + f"api:\n  insecure: true\n  dashboard: false\n")
-    text = (tmp_path / "traefik.yml").read_text().replace("entryPoints:\n", f'entryPoints:\n  traefik:\n    address: "127.0.0.1:{ports[2]}"\n')
+    (tmp_path / "traefik.yml").write_text(static + "api:\n  insecure: true\n  dashboard: false\n")
+    text = (
+        (tmp_path / "traefik.yml").read_text().replace("entryPoints:\n", f'entryPoints:\n  traefik:\n    address: "127.0.0.1:{ports[2]}"\n')
+    )
     (tmp_path / "traefik.yml").write_text(text)
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen([str(Path(sys.prefix) / "bin" / "traefik"), f"--configFile={tmp_path / 'traefik.yml'}"], stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [str(Path(sys.prefix) / "bin" / "traefik"), f"--configFile={tmp_path / 'traefik.yml'}"], stdout=log, stderr=log
+        )
     try:
         limit = time.monotonic() + 20
         routers: list[dict[str, str]] = []
@@ -116,7 +122,12 @@ def test_the_real_traefik_takes_its_files(bundle: Rendering, tmp_path: Path) -> 
                     routers = [router for router in json.loads(answer.read()) if router["provider"] == "file"]
             except OSError:
                 time.sleep(0.2)
-        assert {router["name"].partition("@")[0] for router in routers} == {"localhost-web", "localhost-api", "localhost-grafana", "localhost-gatus"}
+        assert {router["name"].partition("@")[0] for router in routers} == {
+            "localhost-web",
+            "localhost-api",
+            "localhost-grafana",
+            "localhost-gatus",
+        }
         assert {router["status"] for router in routers} == {"enabled"}, routers
     finally:
         process.terminate()

@@ -84,7 +84,13 @@ def test_a_new_secret_version_restarts_its_consumers_and_shows_versions_only() -
 
 @pytest.mark.parametrize(
     ("tag", "disruption"),
-    [("15-bookworm@sha256:" + "0" * 64, "restart"), ("15.9-bookworm", "restart"), ("16-bookworm", "data at risk"), ("16.1", "data at risk"), ("150-x", "data at risk")],
+    [
+        ("15-bookworm@sha256:" + "0" * 64, "restart"),
+        ("15.9-bookworm", "restart"),
+        ("16-bookworm", "data at risk"),
+        ("16.1", "data at risk"),
+        ("150-x", "data at risk"),
+    ],
 )
 def test_another_major_version_of_what_keeps_data_puts_the_data_at_risk(tag: str, disruption: str) -> None:
     change = change_of(compare(rendering(), edited('"postgres:15-bookworm"', f'"postgres:{tag}"')), "postgres")
@@ -110,7 +116,9 @@ def test_the_worst_counts() -> None:
     comparison = compared({}, {"options": {"web": {"memory_mib": 512}, "redis": {"memory_mib": 256}}})
     assert [c.disruption for c in comparison.components] == ["restart", "rolling update"]
     assert comparison.disruption == "restart"
-    assert DISRUPTIONS.index("none") < DISRUPTIONS.index("rolling update") < DISRUPTIONS.index("restart") < DISRUPTIONS.index("data at risk")
+    assert (
+        DISRUPTIONS.index("none") < DISRUPTIONS.index("rolling update") < DISRUPTIONS.index("restart") < DISRUPTIONS.index("data at risk")
+    )
 
 
 def test_a_component_that_goes_says_which_volumes_stay_and_who_notices() -> None:

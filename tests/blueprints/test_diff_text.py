@@ -80,7 +80,11 @@ def test_the_real_patch_takes_it(tmp_path: Path) -> None:
 def test_a_changed_word_is_marked_on_both_sides() -> None:
     (row,) = side_by_side(change("memory: 128 MiB\n", "memory: 256 MiB\n"))
     assert row == Row(
-        "changed", 1, (Piece("memory: ", False), Piece("128", True), Piece(" MiB", False)), 1, (Piece("memory: ", False), Piece("256", True), Piece(" MiB", False))
+        "changed",
+        1,
+        (Piece("memory: ", False), Piece("128", True), Piece(" MiB", False)),
+        1,
+        (Piece("memory: ", False), Piece("256", True), Piece(" MiB", False)),
     )
 
 

@@ -62,7 +62,16 @@ def test_a_change_of_words_only_says_so() -> None:
     assert summarise(compared({}, {"owner": {"name": "Bob", "contact": "bob"}})).what == "Only files that no service reads change."
 
 
-@pytest.mark.parametrize(("gap", "words"), [(0, "No interruption."), (1, "About 1 s in all."), (119, "About 119 s in all."), (120, "About 2 minutes in all."), (600, "About 10 minutes in all.")])
+@pytest.mark.parametrize(
+    ("gap", "words"),
+    [
+        (0, "No interruption."),
+        (1, "About 1 s in all."),
+        (119, "About 119 s in all."),
+        (120, "About 2 minutes in all."),
+        (600, "About 10 minutes in all."),
+    ],
+)
 def test_a_gap_is_told_in_seconds_or_minutes(gap: int, words: str) -> None:
     change = ComponentChange("a", "A", "changed", (), "restart", "It is away.", "staff", gap, ())
     assert summarise(Comparison("a", "b", None, (change,), (rendering_file(),))).how_long == words
@@ -101,7 +110,20 @@ def test_the_message_says_the_four_answers_then_the_needs_then_the_components() 
 
 def test_a_huge_change_still_fits_a_discord_message_and_says_how_much_is_left_out() -> None:
     many = tuple(NeedChange(f"k{n}", f"Question number {n} with a long title", "x" * 200, "y" * 200) for n in range(500))
-    components = tuple(ComponentChange(f"c{n}", f"Component {n}", "changed", (FieldChange("s", "image", "a" * 300, "b" * 300),) * 9, "restart", "Gone. " * 20, "players", 9, ()) for n in range(50))
+    components = tuple(
+        ComponentChange(
+            f"c{n}",
+            f"Component {n}",
+            "changed",
+            (FieldChange("s", "image", "a" * 300, "b" * 300),) * 9,
+            "restart",
+            "Gone. " * 20,
+            "players",
+            9,
+            (),
+        )
+        for n in range(50)
+    )
     text = markdown(Comparison("a", "b", many, components, (rendering_file(),)))
     assert len(text) <= DISCORD_LIMIT
     assert text.startswith("**What changes:** ")
@@ -111,7 +133,9 @@ def test_a_huge_change_still_fits_a_discord_message_and_says_how_much_is_left_ou
 
 @pytest.mark.parametrize("count", [0, 1, 5, 20])
 def test_a_message_with_endless_first_lines_is_still_a_message(count: int) -> None:
-    components = tuple(ComponentChange(f"c{n}", "Very long title " * 30, "changed", (), "restart", "x" * 400, "players", 9, ()) for n in range(count))
+    components = tuple(
+        ComponentChange(f"c{n}", "Very long title " * 30, "changed", (), "restart", "x" * 400, "players", 9, ()) for n in range(count)
+    )
     text = markdown(Comparison("a", "b", None, components, (rendering_file(),)))
     assert len(text) <= DISCORD_LIMIT
     assert text.endswith("\n")
@@ -119,7 +143,13 @@ def test_a_message_with_endless_first_lines_is_still_a_message(count: int) -> No
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_an_answer_cannot_write_markdown_or_ping_people_in_the_message(text: str) -> None:
-    comparison = Comparison("a", "b", (NeedChange("name", "League name", "Old", text), NeedChange("name", "League name", text, "@everyone")), (), (rendering_file(),))
+    comparison = Comparison(
+        "a",
+        "b",
+        (NeedChange("name", "League name", "Old", text), NeedChange("name", "League name", text, "@everyone")),
+        (),
+        (rendering_file(),),
+    )
     lines = markdown(comparison).splitlines()
     assert len(lines) == 7
     assert lines[4].startswith("- League name: Old → ")

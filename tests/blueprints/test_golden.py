@@ -15,7 +15,9 @@ def test_a_component_renders_as_reviewed(case: Case) -> None:
     now, kept = rendered(case), expected(case)
     assert sorted(now) == sorted(kept)
     for path, text in now.items():
-        difference = "".join(difflib.unified_diff(kept[path].splitlines(True), text.splitlines(True), f"reviewed/{path}", f"now/{path}", n=1))
+        difference = "".join(
+            difflib.unified_diff(kept[path].splitlines(True), text.splitlines(True), f"reviewed/{path}", f"now/{path}", n=1)
+        )
         assert not difference, f"\n{difference}\nmeant? then `make golden`"
 
 

@@ -56,7 +56,13 @@ def test_the_least_manifest_is_read_with_its_defaults(tmp_path: Path) -> None:
     assert (read.name, read.role, read.subdomain, read.requires, read.noticed_by) == ("thing", "thing", None, (), "nobody")
     assert read.wanted_when == (Wanted("always", True),)
     assert (read.inputs[0].minimum, read.inputs[0].unit, read.secrets[0].length) == (None, "", 40)
-    assert (service.key, service.replicas, service.stop_grace_s, service.health.none, service.gap_s) == ("thing", 1, 10, "It answers nothing.", 0)
+    assert (service.key, service.replicas, service.stop_grace_s, service.health.none, service.gap_s) == (
+        "thing",
+        1,
+        10,
+        "It answers nothing.",
+        0,
+    )
 
 
 def test_the_example_obeys_itself() -> None:

@@ -139,7 +139,9 @@ def test_a_link_that_leaves_the_bundle_is_refused(tmp_path: Path) -> None:
     assert caught.value.message == "stack.yml leaves the bundle"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "42", '{"files": 1}', '{"files": [1]}', '{"files": [{"path": "a"}]}', '{"nothing": 1}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "42", '{"files": 1}', '{"files": [1]}', '{"files": [{"path": "a"}]}', '{"nothing": 1}']
+)
 def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     folder = made(tmp_path / "bundle")
     (folder / "blueprint.json").write_text(text)
@@ -162,6 +164,8 @@ def test_a_folder_without_bundle_says_how_to_make_one(tmp_path: Path) -> None:
     assert (caught.value.message, caught.value.hint) == ("no blueprint.json", "`sprocket render NEEDS --out DIR` makes a bundle")
 
 
-@pytest.mark.parametrize("data", [{}, [], {"a": []}, {"a": {}}, {"a": [1, True, None, 1.5, "é\n\"\\\u2028"]}, {"a": {"b": [{"c": [[]]}]}}, "x", 7])
+@pytest.mark.parametrize(
+    "data", [{}, [], {"a": []}, {"a": {}}, {"a": [1, True, None, 1.5, 'é\n"\\\u2028']}, {"a": {"b": [{"c": [[]]}]}}, "x", 7]
+)
 def test_our_json_is_the_standard_librarys(data: object) -> None:
     assert json_text(data) == json.dumps(data, indent=2, ensure_ascii=False) + "\n"

@@ -92,6 +92,13 @@ def test_what_a_component_requires_comes_with_it_and_says_for_whom() -> None:
     assert resolve(needs(), release).component("redis").reasons == ("API needs it",)  # type: ignore[union-attr]
 
 
+def test_what_is_required_brings_in_what_it_requires_itself() -> None:
+    manifests = catalog().components
+    bare = {name: replace(manifests[name], wanted_when=()) for name in ("api", "redis")}
+    found = resolve(needs(discord={"bot": False}), replace(catalog(), components={**manifests, **bare}))
+    assert {name: found.component(name).reasons for name in bare} == {"api": ("Web needs it",), "redis": ("API needs it",)}  # type: ignore[union-attr]
+
+
 def test_components_that_require_each_other_are_refused() -> None:
     error = refused(with_component("redis", requires=("api",)))
     assert "require each other in a circle" in error.message
@@ -109,7 +116,11 @@ def test_a_component_of_another_generation_is_left_out() -> None:
 
 def test_an_unknown_profile_lists_the_known_ones() -> None:
     error = refused(profile="v9")
-    assert (error.message, error.hint, error.where) == ("profile: 'v9' is not in this release", f"one of {', '.join(catalog().profiles)}", "profile")
+    assert (error.message, error.hint, error.where) == (
+        "profile: 'v9' is not in this release",
+        f"one of {', '.join(catalog().profiles)}",
+        "profile",
+    )
 
 
 def test_a_feature_nothing_answers_is_refused_and_one_that_is_answered_brings_something_in() -> None:
@@ -120,7 +131,10 @@ def test_a_feature_nothing_answers_is_refused_and_one_that_is_answered_brings_so
             assert set(names(resolution(features={feature: True}))) > plain, feature
         elif f"features.{feature}" not in answered and feature not in ("report_cards",):
             error = refused(features={feature: True})
-            assert error.message == f"features.{feature} is true, and nothing in this release provides {str(info.title).lower()} for profile v2"
+            assert (
+                error.message
+                == f"features.{feature} is true, and nothing in this release provides {str(info.title).lower()} for profile v2"
+            )
             assert error.where == f"features.{feature}"
             assert error.hint.startswith("set it to false")
 

@@ -125,7 +125,9 @@ def test_a_job_ends_well_or_fails_with_its_words_and_is_gone(swarm: DockerSwarm,
 
 
 def test_a_service_that_never_becomes_healthy_fails_within_its_deadline(swarm: DockerSwarm, slug: str) -> None:
-    args = _service(swarm, slug, healthcheck=Healthcheck(("CMD", "false"), 1.0, 1.0, 3, 0.0), command=("sh", "-c", "echo waiting; exec sleep 600"))
+    args = _service(
+        swarm, slug, healthcheck=Healthcheck(("CMD", "false"), 1.0, 1.0, 3, 0.0), command=("sh", "-c", "echo waiting; exec sleep 600")
+    )
     args = replace(args, labels={**args.labels, "sprocket.deadline_s": "12"})
     begun = time.monotonic()
     with pytest.raises(ApplyError, match="waiting") as caught:

@@ -191,3 +191,8 @@ def test_defaults_are_not_written() -> None:
 def test_equal_answers_have_equal_digests_however_they_are_written() -> None:
     other = 'access: {localhost: {port: 8080, host: "testers.localhost"}}\ngames: ["rocket-league"]\nowner: {contact: alice, name: Alice}\nslug: testers\nname: Test League\n'
     assert needs_digest(parse_needs(other)) == needs_digest(parse_needs(TEXT))
+
+
+def test_the_order_of_options_is_no_answer() -> None:
+    one, other = (TEXT + f"options: {{{pairs}}}\n" for pairs in ("a1: {x: 1, y: 2}, b1: {x: 1}", "b1: {x: 1}, a1: {y: 2, x: 1}"))
+    assert needs_digest(parse_needs(one)) == needs_digest(parse_needs(other))

@@ -37,7 +37,9 @@ def sprocket(*arguments: str | Path, cwd: Path = ROOT, **environment: str) -> su
     """Run the command; whatever it does, it never shows a traceback."""
     command = [sys.executable, "-m", "sprocket_v2.cli.main", *map(str, arguments)]
     clean = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "DJANGO_SETTINGS_MODULE")}
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=60, env={**clean, "PYTHONPATH": str(ROOT), **environment})
+    done = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, check=False, timeout=60, env={**clean, "PYTHONPATH": str(ROOT), **environment}
+    )
     assert "Traceback" not in done.stderr + done.stdout
     return done
 
@@ -68,7 +70,15 @@ def test_render_takes_the_files_beside_the_needs(tmp_path: Path) -> None:
 
 def test_render_needs_neither_a_database_nor_docker(league: Path, tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
-    done = sprocket("render", league, "--out", tmp_path / "bundle", DOCKER_HOST="tcp://127.0.0.1:1", DATABASE_URL="postgres://127.0.0.1:1/x", SPROCKET_DATA_DIR=str(nowhere))
+    done = sprocket(
+        "render",
+        league,
+        "--out",
+        tmp_path / "bundle",
+        DOCKER_HOST="tcp://127.0.0.1:1",
+        DATABASE_URL="postgres://127.0.0.1:1/x",
+        SPROCKET_DATA_DIR=str(nowhere),
+    )
     assert done.returncode == 0
     assert not nowhere.exists()
 
@@ -195,7 +205,9 @@ BAD: list[tuple[str, bytes | None, str, str]] = [
 
 
 @pytest.mark.parametrize(("content", "message", "hint"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
-def test_a_file_that_cannot_be_used_is_trouble_with_a_remedy_and_leaves_nothing(tmp_path: Path, content: bytes | None, message: str, hint: str) -> None:
+def test_a_file_that_cannot_be_used_is_trouble_with_a_remedy_and_leaves_nothing(
+    tmp_path: Path, content: bytes | None, message: str, hint: str
+) -> None:
     file = tmp_path / "bad.yaml"
     if content is not None:
         file.write_bytes(content)
@@ -224,7 +236,10 @@ def test_a_folder_with_other_things_in_it_is_left_alone(league: Path, tmp_path: 
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("arguments", [["render"], ["render", str(DEMO)], ["rendr"], ["diff", str(DEMO)], ["render", str(DEMO), "--out", "x", "--force"], ["explain"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["render"], ["render", str(DEMO)], ["rendr"], ["diff", str(DEMO)], ["render", str(DEMO), "--out", "x", "--force"], ["explain"]],
+)
 def test_wrong_usage_is_2_and_says_what_is_right(arguments: list[str]) -> None:
     done = sprocket(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
@@ -243,7 +258,9 @@ def on_a_terminal(*arguments: str | Path, **environment: str) -> str:
     leader, follower = pty.openpty()
     command = [sys.executable, "-m", "sprocket_v2.cli.main", *map(str, arguments)]
     clean = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
-    with subprocess.Popen(command, cwd=ROOT, stdout=follower, stderr=follower, stdin=follower, env={**clean, "TERM": "xterm", **environment}) as child:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=follower, stderr=follower, stdin=follower, env={**clean, "TERM": "xterm", **environment}
+    ) as child:
         os.close(follower)
         shown = b""
         while True:
@@ -270,7 +287,9 @@ def test_colours_are_for_terminals_that_want_them(league: Path) -> None:
 @pytest.mark.parametrize("arguments", [["explain"], ["diff", str(DEMO), "--files"]])
 def test_a_reader_that_goes_away_is_no_trouble(league: Path, arguments: list[str]) -> None:
     command = f'set -o pipefail; "$0" -m sprocket_v2.cli.main {arguments[0]} "$1" {" ".join(arguments[1:])} | true'
-    done: Any = subprocess.run(["bash", "-c", command, sys.executable, str(league)], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    done: Any = subprocess.run(
+        ["bash", "-c", command, sys.executable, str(league)], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.stderr == ""
     assert done.returncode in (0, 1)
 
@@ -280,7 +299,14 @@ def test_an_output_that_cannot_be_written_is_trouble(league: Path, unbuffered: s
     command = [sys.executable, "-m", "sprocket_v2.cli.main", "explain", str(league)]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60, env={**os.environ, "PYTHONUNBUFFERED": unbuffered}
+            command,
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
         )
     assert done.stderr == "error: output: no space left on device\n  hint: check the path, its permissions and the disk\n"
     assert done.returncode == 2

@@ -24,7 +24,13 @@ def test_an_error_is_where_and_what_and_its_hint_is_apart() -> None:
     error = SprocketError("memory is 64", hint="raise it", where="redis.yaml:12")
     assert str(error) == "redis.yaml:12: memory is 64"
     assert str(SprocketError("memory is 64")) == "memory is 64"
-    assert error.as_dict() == {"error": "SprocketError", "message": "memory is 64", "hint": "raise it", "where": "redis.yaml:12", "transient": False}
+    assert error.as_dict() == {
+        "error": "SprocketError",
+        "message": "memory is 64",
+        "hint": "raise it",
+        "where": "redis.yaml:12",
+        "transient": False,
+    }
 
 
 def test_only_an_error_that_says_so_may_be_tried_again() -> None:

@@ -48,6 +48,8 @@ def wait_until_there(swarm: Swarm, args: ServiceArgs, mask: Mask, *, is_update: 
             reason = waiting.failure or f"not {'finished' if args.is_job else 'healthy'} within {args.deadline_s} s"
             if is_update and not waiting.failure:
                 reason += "; " + _roll_back(swarm, args, service, sleep)
+            elif is_update and not args.is_job:
+                reason += _healthy_again(swarm, args, sleep)
             raise _gave_up(swarm, args, reason, mask)
         sleep(pause)
         pause = min(pause * 1.3, 0.5)
@@ -62,7 +64,7 @@ def standing(args: ServiceArgs, service: Mapping[str, Any], tasks: Sequence[Mapp
     status = (service.get("UpdateStatus") or {}).get("State", "")
     if is_update and status in _ENDED_BADLY:
         went = "rolled back to the previous version" if status == "rollback_completed" else "the rollback did not work either"
-        return Waiting(failure=f"{_last_error(tasks) or 'the new version failed'}; {went}")
+        return Waiting(failure=f"{_last_error(tasks)}; {went}")
     current = [task for task in tasks if _same_version(task, service)]
     if args.is_job:
         return _job(current)
@@ -108,9 +110,21 @@ def _roll_back(swarm: Swarm, args: ServiceArgs, service: Mapping[str, Any], slee
     while time.monotonic() < limit:
         now = swarm.find("service", args.name) or {}
         if (now.get("UpdateStatus") or {}).get("State") in ("completed", "rollback_completed"):
-            return "rolled back to the previous version"
+            return "rolled back to the previous version" + _healthy_again(swarm, args, sleep)
         sleep(0.5)
     return "the previous version is not back yet either"
+
+
+def _healthy_again(swarm: Swarm, args: ServiceArgs, sleep: Callable[[float], None]) -> str:
+    """Wait for the version that was put back: Swarm says that a rollback is complete before its task is healthy."""
+    begun = time.monotonic()
+    while time.monotonic() - begun < args.deadline_s:
+        service = swarm.find("service", args.name) or {"Spec": {"TaskTemplate": {}}}
+        current = [task for task in swarm.tasks(args.name) if task["DesiredState"] == "running" and task["Status"]["State"] == "running"]
+        if any(_same_version(task, service) for task in current):
+            return ", which is healthy again"
+        sleep(0.5)
+    return f", which is not healthy again after {args.deadline_s} s"
 
 
 def _with_modes(spec: Mapping[str, Any]) -> dict[str, Any]:
