@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import threading
 from datetime import timedelta
 from typing import Any
@@ -110,6 +111,9 @@ def test_a_lost_run_that_was_being_cancelled_is_cancelled(demo: Organization, be
 def test_the_old_process_group_is_ended_before_the_run_is_taken_back(demo: Organization) -> None:
     environment = {**os.environ, processes.MARK: "its-mark"}
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=environment, start_new_session=True)
+    limit = time.monotonic() + 10
+    while not processes.members_of(child.pid, "its-mark") and time.monotonic() < limit:
+        time.sleep(0.05)  # on a loaded machine the new program may not be in place yet
     run = _lost(demo, pid=child.pid, mark="its-mark", pid_started=processes.start_time_of(child.pid))
     reconcile()
     run.refresh_from_db()
