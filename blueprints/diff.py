@@ -299,6 +299,8 @@ def _ports(value: Any) -> str:  # noqa: ANN401 - plain data
 
 
 def _show(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)
     return "" if value is None else str(value)
 
 

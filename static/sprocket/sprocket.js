@@ -46,9 +46,13 @@ const followed = document.querySelector("[data-follow]");
 if (followed) {
   let timer = null;
   const poll = async () => {
-    const answer = await fetch(followed.dataset.poll, { headers: { "HX-Request": "true" } });
-    if (answer.ok) followed.innerHTML = await answer.text();
-    if (answer.headers.get("HX-Refresh")) location.reload();
+    try {
+      const answer = await fetch(followed.dataset.poll, { headers: { "HX-Request": "true" } });
+      if (answer.ok) followed.innerHTML = await answer.text();
+      if (answer.headers.get("HX-Refresh")) location.reload();
+    } catch {
+      // The next round asks again; leaving the page ends a request in hand, which is no fault.
+    }
   };
   document.body.addEventListener("htmx:sseError", () => (timer ??= setInterval(poll, 3000)));
   document.body.addEventListener("htmx:sseOpen", () => {

@@ -48,7 +48,9 @@ def signed_in(site: Site, browser: Browser) -> str:
 @pytest.fixture
 def page(browser: Browser, signed_in: str) -> Iterator[Page]:
     """A page on which Alice is signed in; errors of scripts fail the test."""
-    context = browser.new_context(storage_state=signed_in, viewport={"width": 1280, "height": 900}, permissions=["clipboard-read", "clipboard-write"])
+    context = browser.new_context(
+        storage_state=signed_in, viewport={"width": 1280, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
+    )
     opened = context.new_page()
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))

@@ -47,7 +47,9 @@ class Site:
 
     def sprocket(self, *arguments: str) -> str:
         """One command."""
-        done = subprocess.run([SPROCKET, *arguments], env=self.environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            [SPROCKET, *arguments], env=self.environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 
@@ -55,7 +57,9 @@ class Site:
         """Serve, with a worker, until it answers."""
         with self._log.open("ab") as log:
             command = [SPROCKET, "serve", "--port", str(self.port), "--with-worker"]
-            self._process = subprocess.Popen(command, env=self.environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, env=self.environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
         limit = time.monotonic() + 60
         while True:
             try:

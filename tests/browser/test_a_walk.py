@@ -15,7 +15,11 @@ from playwright.sync_api import Page, expect
 from tests.browser.site import ROOT, Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(420)]
-SECRETS = {"bot-token": "your_discord_bot_token_here", "discord-client-id": "123456789012345678", "discord-client-secret": "walk-client-secret-0"}
+SECRETS = {
+    "bot-token": "your_discord_bot_token_here",
+    "discord-client-id": "123456789012345678",
+    "discord-client-secret": "walk-client-secret-0",
+}
 
 
 def _picture(page: Page, name: str) -> None:
@@ -71,7 +75,7 @@ def test_from_signing_in_to_the_verdict(page: Page, site: Site) -> None:
     page.get_by_role("button", name="Draw the blueprint").click()
     page.get_by_role("link", name="Compare", exact=True).first.click()
     expect(page.get_by_role("heading", name="From blueprint 1 to 2")).to_be_visible()
-    expect(page.get_by_text("Adds Gatus. Changes Traefik.")).to_be_visible()
+    expect(page.get_by_text("Adds Gatus. Changes Traefik.", exact=True)).to_be_visible()
     _picture(page, "comparison")
 
     # Preview, approve exactly that, apply, watch.

@@ -27,7 +27,11 @@ def test_axe_finds_nothing_serious(page: Page, shown: Site, path: str, theme: st
     page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
     page.goto(f"{shown.url}/{path.format(shown.slug)}")
     found = Axe().run(page).response["violations"]
-    serious = [(v["id"], v["nodes"][0]["target"], v["nodes"][0].get("failureSummary", "")[:200]) for v in found if v["impact"] in ("serious", "critical")]
+    serious = [
+        (v["id"], v["nodes"][0]["target"], v["nodes"][0].get("failureSummary", "")[:200])
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
     assert serious == []
 
 
