@@ -19,7 +19,7 @@ ENV PATH=/venv/bin:$PATH \
     SPROCKET_DATA_DIR=/var/lib/sprocket \
     SPROCKET_CACHE_DIR=/opt/sprocket
 WORKDIR /app
-USER sprocket
+USER 10001
 VOLUME /var/lib/sprocket
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]

@@ -44,16 +44,20 @@ def _passes(name: str, command: list[str]) -> bool:
 
 
 def _compose_is_good() -> bool:
-    """docker-compose.yml against the Compose specification's schema, and by `docker stack config` where there is a command."""
+    """docker-compose.yml against the Compose specification's schema, and by `docker compose config` where that plug-in is at hand.
+
+    `docker stack config` is no judge of it: it knows the older form only, in which a service cannot wait for another to be healthy.
+    """
     problems = compose_problems((ROOT / "docker-compose.yml").read_text())
-    if not problems and shutil.which("docker"):
-        done = subprocess.run(
-            ["docker", "stack", "config", "-c", "docker-compose.yml"], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        if done.returncode and "is not a docker command" not in done.stderr and "unknown" not in done.stderr:
-            problems = [done.stderr.strip()]
+    if not problems and shutil.which("docker") and _runs("docker", "compose", "version"):
+        done = subprocess.run(["docker", "compose", "config", "--quiet"], cwd=ROOT, capture_output=True, text=True, check=False)
+        problems = [done.stderr.strip()] if done.returncode else []
     print("ok     compose" if not problems else "FAILED compose\n" + "\n".join(problems))
     return not problems
+
+
+def _runs(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def compose_problems(text: str) -> list[str]:
