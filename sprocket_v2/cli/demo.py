@@ -143,8 +143,20 @@ def prepare_for_looking(base_url: str) -> None:
     settings.SPROCKET_BASE_URL = base_url
     actor, org = _without_disturbing()
     if newest_blueprint(org) is None:
+        _draft_with_less_cache(org, actor)
         make_blueprint(org=org, actor=actor, via="cli")
     out.progress(f"\nsign in (once, within {settings.SIGN_IN_LINK_MINUTES} minutes): {make_sign_in_link(user=get_user(ADMIN))}\n")
+
+
+def _draft_with_less_cache(org: Any, actor: Any) -> None:  # noqa: ANN401 - rows
+    """A first blueprint that differs from the demo's in one answer, so that there is something to compare."""
+    from blueprints.actions import make_blueprint
+    from orgs.actions import set_needs
+
+    text = NEEDS.read_text() + "options:\n  redis:\n    memory_mib: 64\n"
+    set_needs(org=org, actor=actor, text=text, source="demo draft", message="a draft with a smaller cache", via="cli")
+    make_blueprint(org=org, actor=actor, via="cli")
+    store_needs(org, NEEDS, actor, "the demo's needs")
 
 
 def _without_disturbing() -> tuple[Any, Any]:
