@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.db import models
 
-from orgs.models import OrgQuerySet
+from orgs.models import OrgQuerySet, Unchanging
 
 
-class Blueprint(models.Model):
+class Blueprint(Unchanging):
     """Needs, rendering and its digest. A plan is made of it; approval belongs to the plan."""
 
     organization = models.ForeignKey("orgs.Organization", on_delete=models.CASCADE, related_name="blueprints")
@@ -32,12 +31,6 @@ class Blueprint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.organization_id}/blueprint {self.number}"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Django's signature
-        """Insert only: a blueprint never changes."""
-        if not self._state.adding:
-            raise ValidationError("a blueprint never changes; make a new one")
-        super().save(*args, **kwargs)
 
 
 class BlueprintFile(models.Model):

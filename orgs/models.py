@@ -21,6 +21,19 @@ class OrgQuerySet(models.QuerySet[Any]):
         return self.filter(organization=org)
 
 
+class Unchanging(models.Model):
+    """A row that is written once."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Django's signature
+        """Insert only."""
+        if not self._state.adding:
+            raise ValidationError(f"{self} never changes; add a new one")
+        super().save(*args, **kwargs)
+
+
 def validate_slug(value: str) -> None:
     """The grammar of `orgs.grammar.slug`, for Django's forms and models."""
     try:
@@ -62,7 +75,7 @@ class Membership(models.Model):
         return f"{self.user_id} in {self.organization_id}: {', '.join(self.roles)}"
 
 
-class NeedsRevision(models.Model):
+class NeedsRevision(Unchanging):
     """One immutable answer to all questions: the text as it was given, and its digest."""
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="needs_revisions")
@@ -84,12 +97,6 @@ class NeedsRevision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.organization_id}/needs {self.number}"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Django's signature
-        """Insert only: a revision never changes."""
-        if not self._state.adding:
-            raise ValidationError("a needs revision never changes; add a new one")
-        super().save(*args, **kwargs)
 
 
 class Attachment(models.Model):

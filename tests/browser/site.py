@@ -13,7 +13,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from provisioning.providers.swarm.client import connect
+from tests.engine.removal import remove_everything
 
 ROOT = Path(__file__).resolve().parents[2]
 SPROCKET = str(Path(sys.executable).parent / "sprocket")
@@ -77,12 +77,4 @@ class Site:
                 self._process.wait(45)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-        swarm = connect()
-        for service in swarm.live_services(self.slug):
-            swarm.remove("service", service.name)
-        limit = time.monotonic() + 90
-        while (found := swarm.live_objects(self.slug)) and time.monotonic() < limit:
-            for item in found:
-                with contextlib.suppress(Exception):  # in use until its last task is gone
-                    swarm.remove(item.kind, item.name)
-            time.sleep(0.5)
+        remove_everything(self.slug)

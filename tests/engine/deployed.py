@@ -10,12 +10,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from provisioning.providers.swarm.client import connect
+from tests.engine.removal import remove_everything
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRETS = {
@@ -129,15 +128,7 @@ class ControlPlane:
         """End the worker; remove every Docker object of the slug."""
         with contextlib.suppress(Exception):
             self.stop_worker()
-        swarm = connect()
-        for service in swarm.live_services(self.slug):
-            swarm.remove("service", service.name)
-        limit = time.monotonic() + 90
-        while (found := swarm.live_objects(self.slug)) and time.monotonic() < limit:
-            for item in found:
-                with contextlib.suppress(Exception):  # in use until its last task is gone
-                    swarm.remove(item.kind, item.name)
-            time.sleep(0.5)
+        remove_everything(self.slug)
 
 
 def _free_port() -> int:

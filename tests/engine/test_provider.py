@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import socket
 import time
@@ -18,6 +17,7 @@ from provisioning.providers.swarm.client import DockerSwarm, connect
 from provisioning.providers.swarm.network import NetworkArgs
 from provisioning.providers.swarm.volume import VolumeArgs
 from sprocket_v2.errors import ApplyError
+from tests.engine.removal import remove_everything
 
 pytestmark = pytest.mark.engine
 IMAGE = "redis:7.0-bookworm"
@@ -29,18 +29,11 @@ def swarm() -> DockerSwarm:
 
 
 @pytest.fixture
-def slug(swarm: DockerSwarm) -> Iterator[str]:
+def slug() -> Iterator[str]:
     """A slug of its own; everything of it is removed afterwards."""
     name = "p" + secrets.token_hex(5)
     yield name
-    for found in swarm.live_services(name):
-        swarm.remove("service", found.name)
-    limit = time.monotonic() + 60
-    while (left := swarm.live_objects(name)) and time.monotonic() < limit:
-        for item in left:
-            with contextlib.suppress(ApplyError):
-                swarm.remove(item.kind, item.name)
-        time.sleep(0.3)
+    remove_everything(name)
 
 
 def _labels(slug: str, resource: str, **more: str) -> dict[str, str]:
