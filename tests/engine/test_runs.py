@@ -38,12 +38,12 @@ def test_data_is_healthy_before_jobs_and_jobs_are_finished_before_applications(d
 
 
 def test_a_second_apply_leaves_the_engine_off(deployed: ControlPlane) -> None:
-    began = time.monotonic()
+    # Twice, because a test before this one may have ended in a failed apply: after one the control plane trusts nothing it noted.
     code = """
-actions.verify_now(org=org)
-began = time.monotonic()
-plan = actions.approve(plan=actions.propose(org=org, blueprint=newest(), actor=alice), actor=alice)
-run = actions.run_here(actions.apply(plan=plan, actor=alice, ring=False))
+for _ in range(2):
+    began = time.monotonic()
+    plan = actions.approve(plan=actions.propose(org=org, blueprint=newest(), actor=alice), actor=alice)
+    run = actions.run_here(actions.apply(plan=plan, actor=alice, ring=False))
 say({**brief(run), "took": time.monotonic() - began, "said": [e.message for e in run.events.all()], "steps": plan.steps})
 """
     run = deployed.ask(code)
@@ -51,7 +51,7 @@ say({**brief(run), "took": time.monotonic() - began, "said": [e.message for e in
     assert run["steps"] == []
     assert run["said"] == ["nothing has moved since the last apply: the engine was not needed"]
     assert run["verdict"]["green"]
-    assert run["took"] < 2.0, f"{run['took']} of {time.monotonic() - began}"
+    assert run["took"] < 2.0
 
 
 def test_a_preview_that_leaves_no_row_finds_nothing_to_do(deployed: ControlPlane) -> None:
