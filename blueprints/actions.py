@@ -144,7 +144,7 @@ def _lock(org: Organization) -> Lock:
 
 def _with_ids(lock: Lock, resolution: Resolution) -> Lock:
     """The lock with the ids of images that have no digest and are there locally."""
-    loose = {c.name: c.image for c in resolution.components if c.image.digest == "unresolved"}
+    loose = {key: image for c in resolution.components for key, image in c.images.items() if image.digest == "unresolved"}
     if not loose or not _image_ids:
         return lock
     ids = _image_ids[0]([image.reference for image in loose.values()])

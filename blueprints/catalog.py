@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from blueprints.manifest import Manifest, ServiceManifest, read_manifest, schema
+from blueprints.manifest import ImageManifest, Manifest, ServiceManifest, read_manifest, schema
 from blueprints.strict_yaml import load
 from orgs.needs import Needs
 from sprocket_v2 import __version__
@@ -18,6 +18,7 @@ from sprocket_v2.errors import CatalogError, RenderError
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 NETWORKS = ("edge", "data", "outbound")
 SPECIAL_NEEDS = frozenset({"always", "component_option"})
+DEPLOYED = "deployed"  # `deployed: <component>`, where the set of components is known already: in secrets and services
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,11 @@ class Catalog:
     release: str
     root: Path
     config_files: Mapping[str, tuple[str, ...]]
+
+    def images(self) -> dict[str, ImageManifest]:
+        """Every image, by component, and by service where a service has its own."""
+        images = {name: manifest.image for name, manifest in self.components.items()}
+        return images | {s.key: s.image for manifest in self.components.values() for s in manifest.services if s.image}
 
 
 def load_catalog(root: Path = TEMPLATES) -> Catalog:
@@ -86,8 +92,9 @@ def _check_manifest(manifest: Manifest, folder: Path) -> None:
     where = f"{manifest.path}/component.yaml"
     if not re.match(r"\A[a-z][a-z0-9-]{0,30}\Z", manifest.name):
         raise CatalogError(f"folder name {manifest.name!r}", hint="a-z, 0-9 and -, at most 31", where=manifest.path)
-    for tag in (manifest.image_tag, manifest.image_stand_in):
-        if tag == "latest":
+    images = [manifest.image, *(service.image for service in manifest.services if service.image)]
+    for image in images:
+        if "latest" in (image.tag, image.stand_in):
             raise CatalogError("image tag is latest", hint="name a version", where=where)
     inputs = {item.name for item in manifest.inputs}
     for service in manifest.services:
@@ -103,8 +110,14 @@ def _check_service(manifest: Manifest, service: ServiceManifest, inputs: set[str
             hint=f"call it {manifest.name} or {manifest.name}_<part>",
             where=where,
         )
-    if service.memory not in inputs:
-        raise CatalogError(f"{service.key}: memory names no input", hint=f"one of {', '.join(sorted(inputs))}", where=where)
+    for key, name in (
+        ("memory", service.memory),
+        ("cpu", service.cpu or service.memory),
+        ("copies", service.copies or service.memory),
+        ("udp_port", service.udp_port or service.memory),
+    ):
+        if name not in inputs:
+            raise CatalogError(f"{service.key}: {key} names no input", hint=f"one of {', '.join(sorted(inputs))}", where=where)
     if bool(service.health.test) == bool(service.health.none):
         raise CatalogError(f"{service.key}: health needs either test or none", hint="give the reason in none", where=where)
     unknown = [network for network in service.networks if network not in NETWORKS]
@@ -116,7 +129,7 @@ def _check_together(components: Mapping[str, Manifest]) -> None:
     owners: dict[str, str] = {}
     for manifest in components.values():
         where = f"{manifest.path}/component.yaml"
-        for name in manifest.requires:
+        for name in (*manifest.requires, *manifest.requires_one_of, *(c for s in manifest.services for c in s.only_with.values())):
             if name not in components:
                 raise CatalogError(f"requires {name!r}, which is no component", hint="see templates/components", where=where)
         for secret in manifest.secrets:
@@ -125,8 +138,11 @@ def _check_together(components: Mapping[str, Manifest]) -> None:
                     f"secret {secret.name!r} is {owners[secret.name]}'s already", hint="mount that one, or rename this", where=where
                 )
             owners[secret.name] = manifest.name
-        conditions = [*manifest.wanted_when, *(w for s in manifest.services for w in s.wanted_when)]
-        for wanted in [*conditions, *(w for s in manifest.secrets for w in s.supplied_when)]:
+        late = [w for s in manifest.services for w in s.wanted_when]
+        late += [w for s in manifest.secrets for w in (*s.supplied_when, *s.generated_when)]
+        for wanted in [*manifest.wanted_when, *manifest.left_out_when, *late]:
+            if wanted in late and wanted.need == DEPLOYED and wanted.value in components:
+                continue
             if wanted.need not in SPECIAL_NEEDS and not _is_question(wanted.need):
                 raise CatalogError(f"{wanted.need!r} is no question of the needs", hint="see orgs/needs.py", where=where)
     for manifest in components.values():

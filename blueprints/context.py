@@ -33,10 +33,14 @@ def facts(resolution: Resolution) -> Plain:
         "certificates": {"wanted": any(way.tls for way in resolution.ways), "email": next((w.email for w in resolution.ways if w.tls), "")},
         "cors_origins": ",".join(dict.fromkeys(way.web_origin for way in resolution.ways)),
         "database": database_facts(resolution),
+        "storage": storage_facts(resolution),
+        "cache": cache_facts(resolution),
         "queues": {queue: f"{needs.slug}-{queue.replace('_', '-')}" for queue in QUEUES},
         "discord": {"bot": needs.discord.bot, "prefix": needs.discord.prefix},
         "deployed": {component.name: True for component in resolution.components},
         "public_urls": public_urls(resolution),
+        "probes": probes(resolution),
+        "status_routes": status_routes(resolution),
         "release": resolution.release,
         "ping_port": PING_PORT,
     }
@@ -48,7 +52,7 @@ def public_urls(resolution: Resolution) -> dict[str, str]:
     scheme, _, rest = way.web_origin.partition("://")
     urls = {}
     for component in resolution.components:
-        subdomain = component.manifest.subdomain
+        subdomain = component.subdomain
         if subdomain is not None:
             reachable = way.subdomains or subdomain == ""
             urls[component.name] = f"{scheme}://{subdomain}.{rest}" if subdomain and reachable else way.web_origin if reachable else ""
@@ -85,12 +89,40 @@ def database_facts(resolution: Resolution) -> Plain:
     return {"where": "deployment", "host": "postgres", "port": 5432, "user": "sprocket", "name": "sprocket", "pool": pool, "tls": False}
 
 
+def storage_facts(resolution: Resolution) -> Plain:
+    """How the applications reach object storage. Where nothing stores objects the settings are filled all the same, or they refuse to start.
+
+    `used` is false for such a placeholder; `address` is host and port, without a port that is the scheme's own.
+    """
+    slug = resolution.needs.slug
+    existing = resolution.needs.storage.existing
+    buckets = {"replays": f"{slug}-replays", "images": f"{slug}-images"}
+    if existing is not None:
+        facts = {"used": True, "host": existing.host, "port": existing.port, "tls": existing.tls}
+        buckets = {"replays": existing.replays_bucket, "images": existing.images_bucket}
+    elif resolution.component("minio"):
+        facts = {"used": True, "host": "minio", "port": 9000, "tls": False}
+    else:
+        facts = {"used": False, "host": "object-storage.invalid", "port": 9000, "tls": False}
+    usual = 443 if facts["tls"] else 80
+    address = facts["host"] if facts["port"] == usual else f"{facts['host']}:{facts['port']}"
+    return {**facts, "address": address, "buckets": buckets}
+
+
+def cache_facts(resolution: Resolution) -> Plain:
+    """How the applications reach Redis."""
+    existing = resolution.needs.cache.existing
+    if existing is not None:
+        return {"where": "existing", "host": existing.host, "port": existing.port, "tls": existing.tls}
+    return {"where": "deployment", "host": "redis", "port": 6379, "tls": False}
+
+
 def routers(resolution: Resolution) -> list[Plain]:
     """Every route through Traefik: name, rule, entry point, service address, allowed ranges."""
     result = []
     for way in resolution.ways:
         for component in resolution.components:
-            subdomain = component.manifest.subdomain
+            subdomain = component.subdomain
             port = _entry_port(way, subdomain)
             if subdomain is None or port is None:
                 continue
@@ -124,7 +156,9 @@ def entry_ports(resolution: Resolution) -> list[int]:
 def routed(resolution: Resolution) -> list[Plain]:
     """Components that Traefik forwards to, with the address inside the deployment."""
     return [
-        {"name": c.name, "url": f"http://{c.name}:{c.manifest.port}"} for c in resolution.components if c.manifest.subdomain is not None
+        {"name": c.name, "url": f"http://{c.manifest.routed_service}:{c.manifest.port}"}
+        for c in resolution.components
+        if c.subdomain is not None
     ]
 
 
@@ -166,7 +200,7 @@ def _service(resolution: Resolution, component: ResolvedComponent, service: Serv
     return {
         "key": service.key,
         "name": docker_name(slug, *service.key.split("_", 1)),
-        "image": component.image.reference,
+        "image": component.image_of(service).reference,
         "networks": _networks(resolution, service),
         "secrets": [{"source": name, "target": target} for name, target in service.secrets.items()],
         "configs": [
@@ -174,7 +208,8 @@ def _service(resolution: Resolution, component: ResolvedComponent, service: Serv
         ],
         "volumes": [{"source": f"{component.name}_{part}", "target": path} for part, path in service.volumes.items()],
         "tmpfs": list(service.tmpfs),
-        "ports": entry_ports(resolution) if service.publishes_entry_ports else [],
+        "ports": _ports(resolution, component, service),
+        "logging": _logging(resolution, service),
         "health": None if service.health.none else {
             "test": list(service.health.test),
             "interval": f"{service.health.interval_s}s",
@@ -183,8 +218,9 @@ def _service(resolution: Resolution, component: ResolvedComponent, service: Serv
             "start_period": f"{service.health.start_period_s}s",
         },
         "stop_grace": f"{service.stop_grace_s}s",
-        "replicas": service.replicas,
+        "replicas": component.replicas_of(service),
         "memory_bytes": str(memory_mib * 1024 * 1024),
+        "cpus": f"{int(component.inputs[service.cpu]) / 100:.2f}" if service.cpu else "",
         "order": service.order,
         "restart": "none" if job else "any",
         "on_failure": "continue" if job else "rollback",  # Swarm counts a job's task that ended as failed, whatever its exit code
@@ -198,10 +234,59 @@ def _service(resolution: Resolution, component: ResolvedComponent, service: Serv
     }  # fmt: skip
 
 
+def _ports(resolution: Resolution, component: ResolvedComponent, service: ServiceManifest) -> list[Plain]:
+    ports: list[Plain] = []
+    if service.publishes_entry_ports:
+        ports += [{"number": port, "protocol": "tcp"} for port in entry_ports(resolution)]
+    if service.udp_port:
+        ports.append({"number": int(component.inputs[service.udp_port]), "protocol": "udp"})
+    return ports
+
+
+def _logging(resolution: Resolution, service: ServiceManifest) -> Plain:
+    """Docker keeps the last lines itself; with log search on it also sends them to the collector, over UDP, which waits for nobody."""
+    collector = resolution.component("telegraf")
+    if resolution.component("loki") is None or collector is None or service.udp_port:
+        return {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
+    address = f"udp://127.0.0.1:{collector.inputs['log_port']}"
+    return {"driver": "syslog", "options": {"syslog-address": address, "syslog-format": "rfc5424", "tag": service.key}}
+
+
+def probes(resolution: Resolution) -> list[Plain]:
+    """Where each lasting service shows that it answers: `url` for HTTP, else `address` (host:port) whose port is opened."""
+    found = []
+    for component in resolution.components:
+        for service in component.services:
+            if service.probe is not None and not is_job(service):
+                address = f"{service.key}:{service.probe.port}"
+                url = f"http://{address}{service.probe.path}" if service.probe.path else ""
+                found.append(
+                    {
+                        "name": service.key,
+                        "url": url,
+                        "address": address,
+                        "target": url or f"tcp://{address}",
+                        "condition": "[STATUS] == 200" if url else "[CONNECTED] == true",
+                    }
+                )
+    return found
+
+
+def status_routes(resolution: Resolution) -> list[Plain]:
+    """What people reach on the canonical way, as addresses that answer below 400."""
+    found = []
+    for component in resolution.components:
+        routed = next((s for s in component.services if s.key == component.manifest.routed_service), None)
+        url = resolution.ways[0].api_origin if component.subdomain == "api" else public_urls(resolution).get(component.name)
+        if url and routed is not None and component.subdomain is not None:
+            found.append({"title": component.manifest.title, "url": f"{url}{routed.probe.path if routed.probe else '/'}"})
+    return found
+
+
 def _networks(resolution: Resolution, service: ServiceManifest) -> list[Plain]:
     names = [service.key, *service.aliases]
     if service.publishes_entry_ports:
-        subdomains = tuple(c.manifest.subdomain for c in resolution.components if c.manifest.subdomain is not None)
+        subdomains = tuple(c.subdomain for c in resolution.components if c.subdomain is not None)
         names += aliases(resolution.ways, subdomains)
     return [
         {"key": network, "aliases": list(dict.fromkeys(names)) if index == 0 else [service.key]}

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from blueprints.access import WayIn
 from blueprints.lock import UNRESOLVED, LockedImage
 from blueprints.manifest import Manifest
 from orgs.needs import Needs
 from sprocket_v2.errors import ResolveError
+
+
+class Deployed(Protocol):
+    """What a finding looks at of a resolved component."""
+
+    @property
+    def manifest(self) -> Manifest: ...
+    @property
+    def subdomain(self) -> str | None: ...
+    @property
+    def images(self) -> Mapping[str, LockedImage]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +33,13 @@ class Finding:
     hint: str
 
 
-def findings_for(needs: Needs, ways: tuple[WayIn, ...], images: tuple[tuple[Manifest, LockedImage], ...]) -> tuple[Finding, ...]:
+def findings_for(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Deployed]) -> tuple[Finding, ...]:
     """All findings, warnings first.
 
     Raises:
         ResolveError: an image without digest on a deployment the whole internet can reach.
     """
-    found = [*_people(needs), *_access(needs, ways), *_routes(ways, images), *_images(needs, images), *_database(needs)]
+    found = [*_people(needs), *_access(needs, ways), *_routes(ways, components), *_images(needs, components), *_database(needs)]
     return tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
 
 
@@ -53,8 +65,8 @@ def _access(needs: Needs, ways: tuple[WayIn, ...]) -> Iterator[Finding]:
         )
 
 
-def _routes(ways: tuple[WayIn, ...], images: tuple[tuple[Manifest, LockedImage], ...]) -> Iterator[Finding]:
-    hidden = [m.title for m, _ in images if m.subdomain not in (None, "", "api")]
+def _routes(ways: tuple[WayIn, ...], components: Sequence[Deployed]) -> Iterator[Finding]:
+    hidden = [c.manifest.title for c in components if c.subdomain not in (None, "", "api")]
     flat = [way.way for way in ways if not way.subdomains]
     if hidden and flat:
         yield Finding(
@@ -64,12 +76,12 @@ def _routes(ways: tuple[WayIn, ...], images: tuple[tuple[Manifest, LockedImage],
         )
 
 
-def _images(needs: Needs, images: tuple[tuple[Manifest, LockedImage], ...]) -> Iterator[Finding]:
+def _images(needs: Needs, components: Sequence[Deployed]) -> Iterator[Finding]:
     if needs.applications == "stand-in":
         yield Finding(
             "warning", "The applications are this project's stand-ins, not the real ones.", "Set applications to real for a league."
         )
-    loose = [manifest.name for manifest, image in images if image.digest == UNRESOLVED and not image.local_id]
+    loose = [key for c in components for key, image in c.images.items() if image.digest == UNRESOLVED and not image.local_id]
     if not loose:
         return
     if needs.access.public:

@@ -17,6 +17,7 @@ from sprocket_v2.errors import CatalogError, RenderError
 
 _NAME = re.compile(r"\A[a-z0-9][a-z0-9_.-]{0,40}\Z")
 Path_ = tuple[str, ...]
+MEDIUM_FROM, LARGE_FROM = 500, 5000  # expected members
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,16 @@ class Input:
     maximum: int | None
     unit: str
     pattern: str
+    default_medium: int | None = None
+    default_large: int | None = None
+
+    def default_for(self, members: int) -> bool | int | str:
+        """The default for an organization of so many members."""
+        if members >= LARGE_FROM and self.default_large is not None:
+            return self.default_large
+        if members >= MEDIUM_FROM and self.default_medium is not None:
+            return self.default_medium
+        return self.default
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,7 @@ class SecretManifest:
     where_to_get: str
     placeholder: str
     supplied_when: tuple[Wanted, ...]
+    generated_when: tuple[Wanted, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +82,23 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageManifest:
+    """An image's name, its tag, and the tag of this project's stand-in under the same name (or empty)."""
+
+    name: str
+    tag: str
+    stand_in: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Where others see whether a service answers; without a path the port is only opened."""
+
+    port: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceManifest:
     """One Swarm service of the component. Durations in seconds."""
 
@@ -78,18 +107,24 @@ class ServiceManifest:
     networks: tuple[str, ...]
     aliases: tuple[str, ...]
     memory: str
+    cpu: str
     replicas: int
+    copies: str
     deadline_s: int
     stop_grace_s: int
     secrets: Mapping[str, str]
     configs: Mapping[str, str]
     volumes: Mapping[str, str]
+    only_with: Mapping[str, str]
     tmpfs: tuple[str, ...]
     publishes_entry_ports: bool
+    udp_port: str
     health: Health
     order: str
     gap_s: int
     wanted_when: tuple[Wanted, ...]
+    image: ImageManifest | None
+    probe: Probe | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +139,14 @@ class Manifest:
     interruption: str
     noticed_by: str
     profiles: tuple[str, ...]
-    image_name: str
-    image_tag: str
-    image_stand_in: str
+    image: ImageManifest
     subdomain: str | None
     port: int
+    routed_service: str
     wanted_when: tuple[Wanted, ...]
     requires: tuple[str, ...]
+    requires_one_of: tuple[str, ...]
+    left_out_when: tuple[Wanted, ...]
     inputs: tuple[Input, ...]
     secrets: tuple[SecretManifest, ...]
     services: tuple[ServiceManifest, ...]
@@ -247,7 +283,7 @@ def _check_value(node: Node, path: Path_, rules: Mapping[Path_, _Rule], where: s
 
 
 def _manifest(name: str, data: dict[str, Any], path: str) -> Manifest:
-    image, route = data["image"], data.get("route") or {}
+    route = data.get("route") or {}
     return Manifest(
         name=name,
         title=data["title"],
@@ -257,18 +293,23 @@ def _manifest(name: str, data: dict[str, Any], path: str) -> Manifest:
         interruption=data.get("interruption", ""),
         noticed_by=data.get("noticed_by", "nobody"),
         profiles=tuple(data["profiles"]),
-        image_name=image["name"],
-        image_tag=image["tag"],
-        image_stand_in=image.get("stand_in", ""),
+        image=_image(data["image"]),
         subdomain=route.get("subdomain", "") if route else None,
         port=route.get("port", 0),
+        routed_service=route.get("service") or name,
         wanted_when=_wanted(data["wanted_when"]),
         requires=tuple(data.get("requires", ())),
+        requires_one_of=tuple(data.get("requires_one_of", ())),
+        left_out_when=_wanted(data.get("left_out_when", [])),
         inputs=tuple(_input(key, item) for key, item in (data.get("inputs") or {}).items()),
         secrets=tuple(_secret(key, item) for key, item in (data.get("secrets") or {}).items()),
         services=tuple(_service(key, item) for key, item in data["services"].items()),
         path=path,
     )
+
+
+def _image(item: dict[str, Any]) -> ImageManifest:
+    return ImageManifest(item["name"], item["tag"], item.get("stand_in", ""))
 
 
 def _wanted(lines: list[dict[str, Any]]) -> tuple[Wanted, ...]:
@@ -286,6 +327,8 @@ def _input(name: str, item: dict[str, Any]) -> Input:
         maximum=item.get("maximum"),
         unit=item.get("unit", ""),
         pattern=item.get("pattern", ""),
+        default_medium=item.get("default_medium"),
+        default_large=item.get("default_large"),
     )
 
 
@@ -300,6 +343,7 @@ def _secret(name: str, item: dict[str, Any]) -> SecretManifest:
         where_to_get=item.get("where_to_get", ""),
         placeholder=item.get("placeholder", ""),
         supplied_when=_wanted(item.get("supplied_when", [])),
+        generated_when=_wanted(item.get("generated_when", [])),
     )
 
 
@@ -311,14 +355,18 @@ def _service(key: str, item: dict[str, Any]) -> ServiceManifest:
         networks=tuple(item["networks"]),
         aliases=tuple(item.get("aliases", ())),
         memory=item["memory"],
+        cpu=item.get("cpu", ""),
         replicas=item.get("replicas", 1),
+        copies=item.get("copies", ""),
         deadline_s=item["deadline_s"],
         stop_grace_s=item.get("stop_grace_s", 10),
         secrets=item.get("secrets") or {},
         configs=item.get("configs") or {},
         volumes=item.get("volumes") or {},
+        only_with=item.get("only_with") or {},
         tmpfs=tuple(item.get("tmpfs", ())),
         publishes_entry_ports=item.get("publishes_entry_ports", False),
+        udp_port=item.get("udp_port", ""),
         health=Health(
             test=tuple(health.get("test", ())),
             interval_s=health.get("interval_s", 10),
@@ -330,4 +378,6 @@ def _service(key: str, item: dict[str, Any]) -> ServiceManifest:
         order=item["update"]["order"],
         gap_s=item["update"].get("gap_s", 0),
         wanted_when=_wanted(item.get("wanted_when", [])),
+        image=_image(item["image"]) if item.get("image") else None,
+        probe=Probe(item["probe"]["port"], item["probe"].get("path", "")) if item.get("probe") else None,
     )

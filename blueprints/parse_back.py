@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import marshal
+import tomllib
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -26,7 +27,7 @@ _KNOWN_MAX = 4096
 
 
 def check_data(text: str, values: list[Any], path: str, template: str) -> None:
-    """A YAML or JSON file holds every value that was written into it, each as a value.
+    """A YAML, JSON or TOML file holds every value that was written into it, each as a value.
 
     Raises:
         RenderError: it does not parse, or a value came back as something else.
@@ -34,7 +35,7 @@ def check_data(text: str, values: list[Any], path: str, template: str) -> None:
     key = _key(text, values)
     if key in _KNOWN:
         return
-    data = _json(text, template) if path.endswith(".json") else load(text, template)
+    data = _json(text, template) if path.endswith(".json") else _toml(text, template) if path.endswith(".toml") else load(text, template)
     _check_values(data, values, template)
     _remember(key)
 
@@ -77,7 +78,8 @@ def _check_service(key: str, parsed: Mapping[str, Any], service: Mapping[str, An
     mounts = {(item["type"], item.get("source", ""), item["target"]) for item in parsed.get("volumes", ())}
     expected = {("volume", item["source"], item["target"]) for item in service["volumes"]}
     _same(mounts, expected | {("tmpfs", "", path) for path in service["tmpfs"]}, f"services.{key}.volumes")
-    _same([port["published"] for port in parsed.get("ports", ())], list(service["ports"]), f"services.{key}.ports")
+    ports = [{"number": port["published"], "protocol": port["protocol"]} for port in parsed.get("ports", ())]
+    _same(ports, list(service["ports"]), f"services.{key}.ports")
 
 
 def _same(parsed: object, resolved: object, what: str) -> None:
@@ -122,6 +124,13 @@ def _json(text: str, where: str) -> object:
         return json.loads(text, object_pairs_hook=pairs, parse_constant=no_number)
     except ValueError as error:
         raise RenderError(f"not JSON: {error}", hint="correct the template", where=where) from None
+
+
+def _toml(text: str, where: str) -> object:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RenderError(f"not TOML: {error}", hint="correct the template", where=where) from None
 
 
 def _key(text: str, facts: list[Any]) -> bytes:

@@ -127,6 +127,7 @@ Filter = Callable[[object], Quoted]
 FILTERS: dict[str, dict[str, Filter]] = {
     "compose": {"q": quote_compose},
     "data": {"q": quote_json},
+    "toml": {"q": quote_json},  # its basic strings, numbers and arrays are JSON's
     "markdown": {"text": text_markdown, "word": word},
     "html": {"text": text_html, "word": word},
     "shell": {"q": quote_shell, "word": word},
@@ -137,7 +138,7 @@ FILTERS: dict[str, dict[str, Filter]] = {
 def kind_of(path: str) -> str:
     """The file kind of a rendered path, by its ending."""
     ending = path.rsplit(".", 1)[-1]
-    kinds = {"yml": "data", "yaml": "data", "json": "data", "md": "markdown", "html": "html", "sh": "shell"}
+    kinds = {"yml": "data", "yaml": "data", "json": "data", "md": "markdown", "html": "html", "sh": "shell", "toml": "toml"}
     return kinds.get(ending, "plain")
 
 

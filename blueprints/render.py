@@ -22,7 +22,7 @@ from blueprints.summary import blueprint_data, lock_data, secrets_data
 from sprocket_v2.errors import RenderError
 
 MAX_FILE = 1024 * 1024
-_HEADERS = {"data": "# {}\n", "plain": "# {}\n", "markdown": "<!-- {} -->\n", "html": ""}
+_HEADERS = {"data": "# {}\n", "toml": "# {}\n", "plain": "# {}\n", "markdown": "<!-- {} -->\n", "html": ""}
 BUNDLE_FILES = ("RUNBOOK.md", "fill.sh", "deploy.sh")
 HOLDS = (("restore", "hold-restore.yml"), ("jobs", "hold-jobs.yml"), ("apps", "hold-apps.yml"))
 
@@ -139,7 +139,7 @@ class _Renderer:
         else:
             whole = _HEADERS["data" if kind == "compose" else kind].format(shown) + text
         self.templates[path] = shown
-        if kind in ("data", "compose"):
+        if kind in ("data", "compose", "toml"):
             parse_back.check_data(whole, written, path, shown)
         return whole
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from blueprints.access import WayIn, ways_in
-from blueprints.catalog import Catalog, needs_value
+from blueprints.catalog import DEPLOYED, Catalog, needs_value
 from blueprints.findings import Finding, findings_for
 from blueprints.lock import UNRESOLVED, Lock, LockedImage
-from blueprints.manifest import Input, Manifest, SecretManifest, ServiceManifest, Wanted
+from blueprints.manifest import ImageManifest, Input, Manifest, SecretManifest, ServiceManifest, Wanted
 from orgs.needs import Features, Needs
 from orgs.needs_file import needs_digest
 from sprocket_v2.errors import ResolveError
@@ -22,13 +22,18 @@ _ENABLED = Input("enabled", "boolean", "Deploy it", "Nothing else asks for this 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedComponent:
-    """A component that is in, why, and its answers. `services` are those wanted with these needs."""
+    """A component that is in, why, and its answers.
+
+    Attributes:
+        services: those wanted with these needs.
+        images: by the component's name, and by key for each service with an image of its own.
+    """
 
     manifest: Manifest
     reasons: tuple[str, ...]
     inputs: Mapping[str, bool | int | str]
     services: tuple[ServiceManifest, ...]
-    image: LockedImage
+    images: Mapping[str, LockedImage]
 
     @property
     def name(self) -> str:
@@ -39,7 +44,26 @@ class ResolvedComponent:
     def memory_mib(self) -> int:
         """What its lasting services may use together; a job's memory is free again after it."""
         lasting = [s for s in self.services if not is_job(s)]
-        return sum(int(self.inputs[s.memory]) * s.replicas for s in lasting)
+        return sum(int(self.inputs[s.memory]) * self.replicas_of(s) for s in lasting)
+
+    @property
+    def subdomain(self) -> str | None:
+        """Where it is reached through Traefik; None where it is not."""
+        is_there = any(service.key == self.manifest.routed_service for service in self.services)
+        return self.manifest.subdomain if is_there else None
+
+    @property
+    def image(self) -> LockedImage:
+        """The component's own image."""
+        return self.images[self.name]
+
+    def image_of(self, service: ServiceManifest) -> LockedImage:
+        """The image a service runs."""
+        return self.images[service.key if service.image else self.name]
+
+    def replicas_of(self, service: ServiceManifest) -> int:
+        """How many copies of a service run."""
+        return int(self.inputs[service.copies]) if service.copies else service.replicas
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +129,9 @@ def resolve(needs: Needs, catalog: Catalog, lock: Lock | None = None, attachment
     _refuse_unanswered(needs, candidates.values())
     reasons = _close(needs, candidates)
     _refuse_unknown_options(needs, candidates, reasons)
-    components = tuple(_component(needs, candidates[name], reasons[name], lock) for name in _start_order(candidates, frozenset(reasons)))
+    _refuse_switched_off(needs, candidates, reasons)
+    deployed = frozenset(reasons)
+    components = tuple(_component(needs, candidates[name], reasons[name], lock, deployed) for name in _start_order(candidates, deployed))
     ways = ways_in(needs.access)
     return Resolution(
         needs=needs,
@@ -116,7 +142,7 @@ def resolve(needs: Needs, catalog: Catalog, lock: Lock | None = None, attachment
         secrets=_secrets(needs, catalog, components, lock),
         ways=ways,
         starting_data=_starting_data(needs, attachments or {}),
-        findings=findings_for(needs, ways, tuple((c.manifest, c.image) for c in components)),
+        findings=findings_for(needs, ways, components),
     )
 
 
@@ -127,17 +153,19 @@ def questions_of(manifest: Manifest) -> tuple[Input, ...]:
     return manifest.inputs
 
 
-def _holds(needs: Needs, wanted: Wanted, component: str) -> bool:
+def _holds(needs: Needs, wanted: Wanted, component: str, deployed: frozenset[str] = frozenset()) -> bool:
     if wanted.need == "always":
         return bool(wanted.value)
+    if wanted.need == DEPLOYED:
+        return wanted.value in deployed
     if wanted.need == "component_option":
         return bool(needs.options.get(component, {}).get("enabled", False)) == wanted.value
     answer = needs_value(needs, wanted.need)
     return wanted.value in answer if isinstance(answer, tuple) else answer == wanted.value
 
 
-def _any_holds(needs: Needs, lines: Iterable[Wanted], component: str) -> bool:
-    return any(_holds(needs, wanted, component) for wanted in lines)
+def _any_holds(needs: Needs, lines: Iterable[Wanted], component: str, deployed: frozenset[str] = frozenset()) -> bool:
+    return any(_holds(needs, wanted, component, deployed) for wanted in lines)
 
 
 def _reason(wanted: Wanted) -> str:
@@ -159,21 +187,39 @@ def _reason(wanted: Wanted) -> str:
 def _close(needs: Needs, candidates: Mapping[str, Manifest]) -> dict[str, tuple[str, ...]]:
     """The components that are wanted, and those they require, each with its reasons."""
     reasons: dict[str, tuple[str, ...]] = {}
+    elsewhere = {name for name, manifest in candidates.items() if _any_holds(needs, manifest.left_out_when, name)}
     for name, manifest in candidates.items():
         holding = [wanted for wanted in manifest.wanted_when if _holds(needs, wanted, name)]
-        if holding:
+        if holding and name not in elsewhere:
             reasons[name] = tuple(dict.fromkeys(_reason(wanted) for wanted in holding))
     todo = list(reasons)
-    while todo:
+    while todo or (todo := _one_of_each(candidates, reasons, elsewhere)):
         name = todo.pop(0)
         for required in candidates[name].requires:
             if required not in candidates:
                 raise ResolveError(f"{name} requires {required}, which is not of this generation", where=candidates[name].path)
+            if required in elsewhere:
+                continue
             if required not in reasons:
                 todo.append(required)
                 reasons[required] = ()
             reasons[required] = tuple(dict.fromkeys((*reasons[required], f"{candidates[name].title} needs it")))
     return reasons
+
+
+def _one_of_each(candidates: Mapping[str, Manifest], reasons: dict[str, tuple[str, ...]], elsewhere: set[str]) -> list[str]:
+    """Bring in one component for the first that still lacks one of `requires_one_of`; nothing when none does."""
+    for name in sorted(reasons):
+        choices = candidates[name].requires_one_of
+        if choices and not (set(reasons) | elsewhere) & set(choices):
+            first = next((choice for choice in choices if choice in candidates), None)
+            if first is None:
+                raise ResolveError(
+                    f"{name} requires one of {', '.join(choices)}, none of which is of this generation", where=candidates[name].path
+                )
+            reasons[first] = (f"{candidates[name].title} needs one of its kind",)
+            return [first]
+    return []
 
 
 def _refuse_unanswered(needs: Needs, manifests: Iterable[Manifest]) -> None:
@@ -188,6 +234,17 @@ def _refuse_unanswered(needs: Needs, manifests: Iterable[Manifest]) -> None:
             )
 
 
+def _refuse_switched_off(needs: Needs, candidates: Mapping[str, Manifest], reasons: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse `options.<component>.enabled: false` where something else needs the component: both are named."""
+    for name in reasons:
+        if needs.options.get(name, {}).get("enabled") is False:
+            raise ResolveError(
+                f"options.{name}.enabled is false, yet {candidates[name].title} is in this deployment: {'; '.join(reasons[name])}",
+                hint="turn one of the two round",
+                where=f"options.{name}.enabled",
+            )
+
+
 def _refuse_unknown_options(needs: Needs, candidates: Mapping[str, Manifest], wanted: Mapping[str, object]) -> None:
     for component, answers in needs.options.items():
         if component not in candidates:
@@ -196,7 +253,7 @@ def _refuse_unknown_options(needs: Needs, candidates: Mapping[str, Manifest], wa
             )
         known = [question.name for question in questions_of(candidates[component])]
         for name in answers:
-            if name not in known:
+            if name not in known and not (name == "enabled" and answers[name] is False):
                 raise ResolveError(
                     f"options.{component}.{name}: {component} has no such input",
                     hint=f"one of {', '.join(known)}",
@@ -210,15 +267,31 @@ def _refuse_unknown_options(needs: Needs, candidates: Mapping[str, Manifest], wa
             )
 
 
-def _component(needs: Needs, manifest: Manifest, reasons: tuple[str, ...], lock: Lock) -> ResolvedComponent:
+def _component(needs: Needs, manifest: Manifest, reasons: tuple[str, ...], lock: Lock, deployed: frozenset[str]) -> ResolvedComponent:
     answers = needs.options.get(manifest.name, {})
-    inputs = {question.name: _answer(manifest, question, answers) for question in manifest.inputs}
-    services = tuple(s for s in manifest.services if not s.wanted_when or _any_holds(needs, s.wanted_when, manifest.name))
-    return ResolvedComponent(manifest, reasons, inputs, services, _image(needs, manifest, lock))
+    inputs = {question.name: _answer(manifest, question, answers, needs.expected_members) for question in manifest.inputs}
+    services = tuple(
+        _with_what_is_there(s, deployed)
+        for s in manifest.services
+        if not s.wanted_when or _any_holds(needs, s.wanted_when, manifest.name, deployed)
+    )
+    images = {manifest.name: _image(needs, manifest.name, manifest.image, lock)}
+    images |= {s.key: _image(needs, s.key, s.image, lock) for s in services if s.image}
+    return ResolvedComponent(manifest, reasons, inputs, services, images)
 
 
-def _answer(manifest: Manifest, question: Input, answers: Mapping[str, bool | int | str]) -> bool | int | str:
-    value = answers.get(question.name, question.default)
+def _with_what_is_there(service: ServiceManifest, deployed: frozenset[str]) -> ServiceManifest:
+    """The service without the secrets and configs that belong to a component which is not deployed."""
+    left_out = {name for name, component in service.only_with.items() if component not in deployed}
+    if not left_out:
+        return service
+    secrets = {name: target for name, target in service.secrets.items() if name not in left_out}
+    configs = {name: target for name, target in service.configs.items() if name not in left_out}
+    return replace(service, secrets=secrets, configs=configs, udp_port="" if service.udp_port in left_out else service.udp_port)
+
+
+def _answer(manifest: Manifest, question: Input, answers: Mapping[str, bool | int | str], members: int) -> bool | int | str:
+    value = answers.get(question.name, question.default_for(members))
     where = f"options.{manifest.name}.{question.name}"
     kinds: dict[str, type] = {"integer": int, "text": str, "boolean": bool}
     if type(value) is not kinds[question.type]:
@@ -234,14 +307,12 @@ def _answer(manifest: Manifest, question: Input, answers: Mapping[str, bool | in
     return value
 
 
-def _image(needs: Needs, manifest: Manifest, lock: Lock) -> LockedImage:
-    tag = manifest.image_tag
-    if needs.applications == "stand-in" and manifest.image_stand_in:
-        tag = manifest.image_stand_in
-    locked = lock.images.get(manifest.name)
-    if locked is not None and (locked.name, locked.tag) == (manifest.image_name, tag):
+def _image(needs: Needs, key: str, image: ImageManifest, lock: Lock) -> LockedImage:
+    tag = image.stand_in if needs.applications == "stand-in" and image.stand_in else image.tag
+    locked = lock.images.get(key)
+    if locked is not None and (locked.name, locked.tag) == (image.name, tag):
         return locked
-    return LockedImage(manifest.image_name, tag, UNRESOLVED)
+    return LockedImage(image.name, tag, UNRESOLVED)
 
 
 def _start_order(candidates: Mapping[str, Manifest], chosen: frozenset[str]) -> list[str]:
@@ -265,10 +336,15 @@ def _secrets(needs: Needs, catalog: Catalog, components: tuple[ResolvedComponent
         for service in component.services:
             for name in service.secrets:
                 consumers.setdefault(name, []).append(service.key)
+    deployed = frozenset(component.name for component in components)
     result = {}
     for name in sorted(consumers):
         component_name, secret = owners[name]
-        kind = "supplied" if _any_holds(needs, secret.supplied_when, component_name) else secret.kind
+        kind = secret.kind
+        if _any_holds(needs, secret.supplied_when, component_name, deployed):
+            kind = "supplied"
+        elif _any_holds(needs, secret.generated_when, component_name, deployed):
+            kind = "generated"
         result[name] = ResolvedSecret(secret, component_name, kind, lock.secrets.get(name, 1), tuple(consumers[name]))
     return result
 

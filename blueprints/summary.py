@@ -58,17 +58,18 @@ def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: 
 
 
 def lock_data(resolution: Resolution) -> dict[str, Any]:
-    """Images by component, secret versions by name."""
+    """Images by component (and by service where one has its own), secret versions by name."""
     return {
         "images": {
-            component.name: {
-                "name": component.image.name,
-                "tag": component.image.tag,
-                "digest": component.image.digest,
-                "local_id": component.image.local_id,
-                "reference": component.image.reference,
+            key: {
+                "name": image.name,
+                "tag": image.tag,
+                "digest": image.digest,
+                "local_id": image.local_id,
+                "reference": image.reference,
             }
             for component in resolution.components
+            for key, image in component.images.items()
         },
         "secrets": {name: secret.version for name, secret in resolution.secrets.items()},
     }

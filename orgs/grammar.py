@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, PlainValidator
 SLUG = re.compile(r"\A[a-z][a-z0-9-]{1,18}[a-z0-9]\Z")
 _LABEL = re.compile(r"\A[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 _EMAIL = re.compile(r"\A[A-Za-z0-9._%+-]{1,64}@[a-z0-9.-]{3,190}\Z")
+_BUCKET = re.compile(r"\A[a-z0-9][a-z0-9-]{1,61}[a-z0-9]\Z")
 _IDENTIFIER = re.compile(r"\A[a-z_][a-z0-9_]{0,62}\Z")
 _FILE_NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 _COMMAND_PREFIX = re.compile(r"\A[a-z0-9!?.$%&+-]{1,8}\Z")
@@ -65,6 +66,13 @@ def identifier(value: str) -> str:
     """An unquoted PostgreSQL identifier: a database or a role."""
     if not _IDENTIFIER.match(value):
         raise ValueError(f"{shown(value)} is not a plain database name: a-z, 0-9 and _, starting with a letter, at most 63")
+    return value
+
+
+def bucket_name(value: str) -> str:
+    """An S3 bucket that is also a DNS label."""
+    if not _BUCKET.match(value):
+        raise ValueError(f"{shown(value)} is not a bucket name: a-z, 0-9 and -, 3 to 63, beginning and ending with a letter or digit")
     return value
 
 
@@ -136,6 +144,7 @@ Identifier = Annotated[str, AfterValidator(identifier)]
 CommandPrefix = Annotated[str, AfterValidator(command_prefix)]
 ProfileName = Annotated[str, AfterValidator(profile_name)]
 FileName = Annotated[str, AfterValidator(file_name)]
+BucketName = Annotated[str, AfterValidator(bucket_name)]
 Sha256 = Annotated[str, AfterValidator(sha256)]
 Name = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(one_line)]
 Line = Annotated[str, Field(max_length=120), AfterValidator(one_line)]

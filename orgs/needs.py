@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from orgs.grammar import (
+    BucketName,
     CommandPrefix,
     Email,
     FileName,
@@ -53,14 +54,21 @@ class Features(_Part):
     """What the league does: yes or no, one sentence each."""
 
     scrims: bool = _yes_no("Scrims", "Players queue for practice matches and are matched by rank.")
-    submissions: bool = _yes_no("Submissions and replays", "Teams upload replays, both sides ratify, the results count.")
+    submissions: bool = _yes_no("Submissions", "Teams hand in results, both sides ratify, the results count.")
+    replays: bool = _yes_no("Replays", "Results are read from uploaded replay files (Rocket League only).")
     report_cards: bool = _yes_no("Report cards", "A picture of each finished match is made and posted.")
+    template_editor: bool = _yes_no("Template editor", "Staff change the look of report cards in the browser.")
     notifications: bool = _yes_no("Notifications", "Players hear about scrims and matches by Discord message.")
     skill_ratings: bool = _yes_no("Skill ratings", "Ratings and salaries follow from match results.")
     match_statistics: bool = _yes_no("Match statistics over time", "Figures of every match are kept, to look back over seasons.")
+    machine_metrics: bool = _yes_no("Machine figures", "Memory, processor and disk of the machine and of each part are kept as figures.")
+    log_search: bool = _yes_no("Log search", "What all parts write to their logs is kept and can be searched in the dashboards.")
     dashboards: bool = _yes_no("Dashboards", "Staff look at the league's figures as charts.")
     status_page: bool = _yes_no("Status page", "Players can see for themselves whether the platform is up.")
     message_queue: bool = _yes_no("Message queue", "Your own tools exchange messages with each other through a RabbitMQ broker.")
+    automations: bool = _yes_no("Automations", "Staff connect the league with other tools by drawing workflows (n8n).")
+    graph_database: bool = _yes_no("Graph database", "Your own tools keep relations between players and teams in Neo4j.")
+    secret_server: bool = _yes_no("Secret server", "An OpenBao server keeps the secrets of your own tools.")
 
 
 class Discord(_Part):
@@ -121,6 +129,78 @@ class Database(_Part):
         if self.where == "deployment" and self.managed is not None:
             raise ValueError("where is deployment, yet managed is given: remove it, or choose managed")
         return self
+
+
+class ExistingStorage(_Part):
+    """Object storage outside the deployment that speaks S3: Spaces, S3, a MinIO of your own."""
+
+    host: HostName = Field(title="Endpoint", description="Its DNS name, without scheme and bucket.")
+    port: Port = Field(default=443, title="Port", description="Usually 443.")
+    tls: bool = Field(default=True, strict=True, title="TLS", description="Whether it is spoken to over TLS.")
+    replays_bucket: BucketName = Field(title="Bucket for replays", description="Private, for this organization alone.")
+    images_bucket: BucketName = Field(title="Bucket for pictures", description="Report cards in it are made readable for all.")
+
+    @model_validator(mode="after")
+    def _two_buckets(self) -> ExistingStorage:
+        if self.replays_bucket == self.images_bucket:
+            raise ValueError(f'both buckets are "{self.images_bucket}": pictures are public, replays are not; use two')
+        return self
+
+
+class Storage(_Part):
+    """Where uploaded files and pictures live, when a feature stores any."""
+
+    where: Literal["deployment", "existing"] = Field(
+        default="deployment",
+        title="Object storage",
+        description="In the deployment, or an existing one; used only when a feature stores files.",
+    )
+    existing: ExistingStorage | None = Field(default=None, title="Existing object storage")
+
+    @model_validator(mode="after")
+    def _existing_fits_where(self) -> Storage:
+        _refuse_half(self.where, self.existing, "host and buckets")
+        return self
+
+
+class ExistingCache(_Part):
+    """A Redis outside the deployment. It needs a password, sixteen databases, and for notifications the JSON module."""
+
+    host: HostName = Field(title="Host", description="Its DNS name.")
+    port: Port = Field(default=6379, title="Port", description="Usually 6379 or 25061.")
+    tls: bool = Field(default=True, strict=True, title="TLS", description="Whether it is spoken to over TLS.")
+
+
+class Cache(_Part):
+    """Where the applications' cache lives."""
+
+    where: Literal["deployment", "existing"] = Field(
+        default="deployment", title="Redis", description="In the deployment, or an existing Redis."
+    )
+    existing: ExistingCache | None = Field(default=None, title="Existing Redis")
+
+    @model_validator(mode="after")
+    def _existing_fits_where(self) -> Cache:
+        _refuse_half(self.where, self.existing, "host")
+        return self
+
+
+def _refuse_half(where: str, existing: object, parts: str) -> None:
+    if where == "existing" and existing is None:
+        raise ValueError(f"where is existing, yet existing is missing: give {parts}, or choose deployment")
+    if where == "deployment" and existing is not None:
+        raise ValueError("where is deployment, yet existing is given: remove it, or choose existing")
+
+
+class Machine(_Part):
+    """The machine it runs on and what it may cost, to find out before it is too small. Absent means not checked."""
+
+    memory_mib: Annotated[int, Field(ge=512, le=4_194_304, strict=True)] | None = Field(
+        default=None, title="Memory of the machine", description="In MiB; the blueprint has to fit into it."
+    )
+    monthly_usd: Annotated[int, Field(ge=1, le=100_000, strict=True)] | None = Field(
+        default=None, title="Budget", description="What the machine may cost a month, in US dollars."
+    )
 
 
 class Localhost(_Part):
@@ -213,6 +293,9 @@ class Needs(_Part):
     )
     discord: Discord = Field(default=Discord(), title="Discord")
     database: Database = Field(default=Database(), title="Database")
+    storage: Storage = Field(default=Storage(), title="Object storage")
+    cache: Cache = Field(default=Cache(), title="Redis")
+    machine: Machine = Field(default=Machine(), title="Machine")
     host: Literal["this-machine"] = Field(
         default="this-machine", title="Where it runs", description="The Docker Engine beside the control plane."
     )
@@ -233,12 +316,18 @@ def _contradiction(needs: Needs) -> str:
     """The first pair of answers that cannot both hold, in words; empty when there is none."""
     if "discord" not in needs.login:
         return "login: discord is missing, and the applications can sign nobody in without it: add discord"
-    if needs.features.notifications and not needs.discord.bot:
-        return "features.notifications is true, yet discord.bot is false: the bot sends them; turn one of the two round"
-    if needs.features.report_cards and not needs.features.notifications:
-        return "features.report_cards is true, yet features.notifications is false: cards are posted by it; turn one of the two round"
-    if needs.features.submissions and "rocket-league" not in needs.games:
-        return "features.submissions is true, yet games has no rocket-league: the replay parser knows no other game"
+    for feature, why in (
+        ("notifications", "the bot sends them"),
+        ("report_cards", "the bot posts the cards"),
+        ("template_editor", "the bot posts what is drawn"),
+    ):
+        if getattr(needs.features, feature) and not needs.discord.bot:
+            return f"features.{feature} is true, yet discord.bot is false: {why}; turn one of the two round"
+    if needs.features.template_editor and needs.database.where == "managed":
+        return "features.template_editor is true, yet database.where is managed: the editor cannot speak TLS to a database; turn one of the two round"
+    for feature in ("replays", "skill_ratings"):
+        if getattr(needs.features, feature) and "rocket-league" not in needs.games:
+            return f"features.{feature} is true, yet games has no rocket-league: the replay parser knows no other game"
     if needs.access.public and needs.applications == "stand-in":
         return "access.public is given, yet applications is stand-in: stand-ins are for trying out; choose real, or another way in"
     if len(set(needs.games)) != len(needs.games):

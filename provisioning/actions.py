@@ -81,7 +81,7 @@ def preview_now(*, org: Organization, rendering: Rendering, on_event: OnEvent | 
     with material(org, rendering, name) as stuff:
         try:
             outcome = run_operation(
-                stuff.request("preview", basis=basis),
+                stuff.request("preview", basis=basis, refresh=basis == "live" and planning.may_have_drifted(org)),
                 on_event=on_event or (lambda _event: None),
                 deadline_s=execution.DEADLINE_S[RunKind.PREVIEW],
             )

@@ -69,7 +69,7 @@ class Healthcheck:
 
 @dataclass(frozen=True, slots=True)
 class ServiceArgs:
-    """A Swarm service as we want it. Durations in seconds, memory in bytes.
+    """A Swarm service as we want it. Durations in seconds, memory in bytes, processor time in billionths of a core (0 means no limit).
 
     Attributes:
         image_id: id of a locally built image, empty where the digest in `image` pins it.
@@ -91,6 +91,7 @@ class ServiceArgs:
     networks: tuple[Attached, ...]
     ports: tuple[Port, ...]
     replicas: int
+    nano_cpus: int
     memory_bytes: int
     init: bool
     stop_grace_s: float
@@ -144,7 +145,7 @@ def read_stack(text: str, slug: str, image_ids: Mapping[str, str] | None = None)
 
     Args:
         slug: the organization's; prefix of every service's Docker name.
-        image_ids: component -> id of its locally built image.
+        image_ids: component, or service key where a service has an image of its own -> id of the locally built image.
     Raises:
         PreviewError: a key this reader does not know; `where` names service and key.
     """
@@ -184,7 +185,7 @@ def _service(
         name=f"{slug}_{key}",
         labels=labels,
         image=item["image"],
-        image_id=image_ids.get(labels["sprocket.component"], ""),
+        image_id=image_ids.get(key) or image_ids.get(labels["sprocket.component"], ""),
         entrypoint=_words(item.get("entrypoint")),
         command=_words(item.get("command")),
         environment=_texts(item.get("environment") or {}),
@@ -198,6 +199,7 @@ def _service(
         ),
         ports=tuple(_port(port, where) for port in item.get("ports") or ()),
         replicas=int(deploy["replicas"]),
+        nano_cpus=round(float(deploy["resources"]["limits"].get("cpus", 0)) * 1e9),
         memory_bytes=_size(deploy["resources"]["limits"]["memory"], where),
         init=bool(item.get("init")),
         stop_grace_s=seconds(item["stop_grace_period"], where),

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 
 from blueprints.models import Blueprint
 from blueprints.rendering import Rendering
+from orgs.models import Organization
 from provisioning import leases, planning, secret_store
 from provisioning.docker_door import docker_reader
 from provisioning.engine_events import Event
@@ -149,7 +150,7 @@ class _Execution:
         self._ended(RunState.SUCCEEDED, changes=dict(outcome.changes))
 
     def _destroy(self) -> None:
-        blueprint = secret_store.stack_state(self.org).applied_blueprint or self.run.blueprint
+        blueprint = secret_store.stack_state(self.org).applied_blueprint or self.run.blueprint or _last_tried(self.org)
         outcome = self._without_plan("destroy", blueprint)
         self._remember(state_digest=outcome.state_digest, live_fingerprint="", applied_digest="", applied_blueprint=None, last_verdict=None)
         stale = Plan.objects.for_org(self.org).filter(state__in=[PlanState.PROPOSED, PlanState.APPROVED])
@@ -262,6 +263,12 @@ class _Execution:
         if not self.run.move(state, under=self.lease.fencing, pid=None, **values):
             self.run.refresh_from_db()
             self.run.move(state, under=self.lease.fencing, pid=None, **values)
+
+
+def _last_tried(org: Organization) -> Blueprint | None:
+    """The blueprint of the newest apply: one that failed half-way has left things that can be removed."""
+    run = Run.objects.for_org(org).filter(kind=RunKind.APPLY, plan__isnull=False).order_by("-pk").first()
+    return run.plan.blueprint if run and run.plan else None
 
 
 def keep_spare() -> None:

@@ -65,6 +65,7 @@ class Request:
         plan_in: file of an approved engine plan to apply; empty for none.
         plan_out: file a preview leaves its engine plan in; empty for none.
         expected_state_digest: refuse when the state has moved; empty to accept any.
+        refresh: a preview compares with what runs now, not with what the state remembers; the state stays as it is.
         holds_lease: nobody else can be at work on this stack, so a lock found there is a dead run's and is removed.
     """
 
@@ -84,6 +85,7 @@ class Request:
     docker_host: str = ""
     expected_state_digest: str = ""
     holds_lease: bool = False
+    refresh: bool = False
 
     def line(self) -> str:
         """The request as the child reads it."""

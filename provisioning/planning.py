@@ -41,6 +41,8 @@ def make_plan(*, org: Organization, blueprint: Blueprint, author: Any, name: str
         state = secret_store.stack_state(org)
         return _store(org, blueprint, rendering, author, state_digest=state.state_digest, live=live or "", changes={}, steps=[])
     with material(org, rendering, name) as stuff:
+        if basis == "live" and may_have_drifted(org):
+            operate(stuff.request("refresh", holds_lease=True))
         plan_file = stuff.run_dir / "engine-plan.json"
         outcome = operate(stuff.request("preview", basis=basis, plan_out=str(plan_file)))
         engine_plan = plan_file.read_text(encoding="utf-8")
@@ -101,6 +103,15 @@ def nothing_moved(org: Organization, rendering: Rendering) -> bool:
     if not state.state_digest or known_state_digest(org.slug) != state.state_digest:
         return False
     return seen_live(org.slug, with_tasks=True) == state.live_fingerprint
+
+
+def may_have_drifted(org: Organization) -> bool:
+    """Whether there is a state, and the live objects are not as the last operation noted them: then the state has to be read anew,
+    or the preview would call *same* what somebody removed by hand."""
+    state: StackState | None = StackState.objects.for_org(org).first()
+    if state is None or not known_state_digest(org.slug):
+        return False
+    return not state.live_fingerprint or seen_live(org.slug, with_tasks=True) != state.live_fingerprint
 
 
 def apply_plan(plan: Plan, stuff: Material, operate: Operate, *, is_first_try: bool) -> Outcome:

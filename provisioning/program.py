@@ -39,7 +39,7 @@ def build(bundle_dir: Path, fingerprints: Mapping[str, str]) -> None:
     blueprint = json.loads((bundle_dir / "blueprint.json").read_text(encoding="utf-8"))
     lock = json.loads((bundle_dir / "blueprint.lock.json").read_text(encoding="utf-8"))
     slug = blueprint["organization"]["slug"]
-    image_ids = {component: image["local_id"] for component, image in lock["images"].items()}
+    image_ids = {key: image["local_id"] for key, image in lock["images"].items()}
     stack = read_stack((bundle_dir / "stack.yml").read_text(encoding="utf-8"), slug, image_ids)
     program = _Program(bundle_dir, slug, stack, fingerprints, lock["secrets"])
     program.declare()

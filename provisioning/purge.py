@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from typing import Any
 
 from django.db import transaction
@@ -33,6 +34,35 @@ def purge(*, org: Any, actor: Any, via: str = "cli") -> list[str]:  # noqa: ANN4
         swarm.remove("volume", name)
     record(org=org, actor=actor, what="volumes purged", detail=", ".join(volumes), via=via)
     return volumes
+
+
+def remove_leftovers(slug: str, *, limit_s: float = 90.0) -> list[str]:
+    """Remove every Docker object that carries an organization's label, data included: what another control plane, or one
+    whose data folder is gone, has left. Services first, the rest once their last tasks are gone.
+
+    Returns:
+        The Docker names that were removed.
+    Raises:
+        ApplyError: something is still in use after the limit.
+    """
+    from provisioning.providers.swarm.client import connect  # the Docker SDK is slow to import
+
+    swarm = connect()
+    removed = []
+    for service in swarm.live_services(slug):
+        swarm.remove("service", service.name)
+        removed.append(service.name)
+    limit = time.monotonic() + limit_s
+    while found := swarm.live_objects(slug):
+        for item in found:
+            try:
+                swarm.remove(item.kind, item.name)
+                removed.append(item.name)
+            except ApplyError:  # in use until its last task is gone
+                if time.monotonic() > limit:
+                    raise
+        time.sleep(0.2)
+    return removed
 
 
 def forget_organization(*, org: Any, actor: Any, via: str = "cli") -> None:  # noqa: ANN401 - rows

@@ -164,7 +164,8 @@ class Operation:
         self.emitter.emit("stage", message="comparing with what runs")
         with ThreadPoolExecutor(1) as pool:  # a preview writes no state, so both may run at once
             digest = pool.submit(self._digest, "before")
-            self.stack.preview(plan=self.request.get("plan_out") or None, on_event=self.translation.take, **self._options())
+            plan, refresh = self.request.get("plan_out") or None, bool(self.request.get("refresh"))
+            self.stack.preview(plan=plan, refresh=refresh, on_event=self.translation.take, **self._options())
             state_digest = digest.result()
         self._refuse_moved_state(state_digest)
         return state_digest, self.translation.steps.changes(), self.translation.steps.listed()

@@ -113,8 +113,9 @@ class Deployment:
         title = "Images are the locked ones"
         wrong, known = [], 0
         for component in self.blueprint["components"]:
-            locked = self.lock["images"].get(component["name"], {})
             for name in component["services"]:
+                key = name.removeprefix(f"{self.blueprint['organization']['slug']}_")
+                locked = self.lock["images"].get(key) or self.lock["images"].get(component["name"], {})
                 service = self.services.get(name)
                 known += 1 if locked.get("local_id") or str(locked.get("digest", "")).startswith("sha256:") else 0
                 if service and not _runs_image(service, locked):

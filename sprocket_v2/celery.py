@@ -42,7 +42,7 @@ def configuration(broker_url: str, data_dir: Path) -> dict[str, Any]:
     }
     if not broker_url:
         broker.register()
-        return {**common, "broker_url": f"{broker.ALIAS}://", "broker_transport_options": broker.embedded_options(data_dir)}
+        return {**common, "broker_url": f"{broker.ALIAS}://localhost//", "broker_transport_options": broker.embedded_options(data_dir)}
     options = {"visibility_timeout": 2 * LONGEST_RUN_S} if broker_url.startswith(("redis", "rediss")) else {}
     return {**common, "broker_url": broker_url, "broker_transport_options": options}
 

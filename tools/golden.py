@@ -47,7 +47,7 @@ def rendered(case: Case) -> dict[str, str]:
     needs = parse_needs(text, str(case.folder / "needs.yaml"))
     lock = Lock()
     if needs.access.public:
-        lock = Lock({name: LockedImage(m.image_name, m.image_tag, PINNED) for name, m in catalog.components.items()})
+        lock = Lock({name: LockedImage(image.name, image.tag, PINNED) for name, image in catalog.images().items()})
     attachments = {"schema.sql": b"create schema sprocket;\n"}
     return render_component(resolve(needs, catalog, lock, attachments), catalog, case.component)
 

@@ -45,6 +45,7 @@ def service_of(plain: Mapping[str, Any]) -> ServiceArgs:
         networks=tuple(Attached(n["name"], tuple(n.get("aliases") or ())) for n in plain.get("networks") or ()),
         ports=tuple(Port(int(p["target"]), int(p["published"]), p["protocol"]) for p in plain.get("ports") or ()),
         replicas=int(plain["replicas"]),
+        nano_cpus=int(plain.get("nano_cpus") or 0),
         memory_bytes=int(plain["memory_bytes"]),
         init=bool(plain.get("init")),
         stop_grace_s=float(plain["stop_grace_s"]),

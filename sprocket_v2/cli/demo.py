@@ -13,7 +13,7 @@ from sprocket_v2.cli.django_setup import load_django
 from sprocket_v2.cli.local import ROOT, embedded_worker
 from sprocket_v2.cli.organizations import store_needs
 from sprocket_v2.cli.output import FAILED, out, style
-from sprocket_v2.errors import SprocketError
+from sprocket_v2.errors import ApplyError, SprocketError
 
 NEEDS = ROOT / "orgs" / "demo.yaml"
 SLUG = "demo"
@@ -45,6 +45,7 @@ def demo_up(images: Annotated[str, typer.Option(help="standin or real.")] = "sta
     from blueprints.actions import make_blueprint
     from provisioning.actions import apply, approve, propose
 
+    _refuse_a_strangers_demo(org)
     out.progress(style("1 of 4", "bold") + "  blueprint")
     blueprint = make_blueprint(org=org, actor=actor, via="cli")
     out.progress(f"  {len(blueprint.files.all())} files, {blueprint.digest[:19]}")
@@ -75,20 +76,52 @@ def demo_down() -> None:
     from orgs.actions import get_organization
     from orgs.people import get_user
     from provisioning.actions import destroy, run_here
-    from provisioning.purge import forget_organization, purge
+    from provisioning.purge import forget_organization, purge, remove_leftovers
 
+    org: Any = None
+    actor: Any = None
     try:
         org, actor = get_organization(SLUG), get_user(ADMIN)
     except SprocketError:
-        out.result({"removed": False}, "There is no demo organization.")
+        pass
+    volumes: list[str] = []
+    if org is not None and _was_applied(org):
+        run = run_here(destroy(org=org, actor=actor, ring=False), on_event=progress_line)
+        if str(run.state) != "succeeded":
+            out.result(run_data(run), run_words(run))
+            raise typer.Exit(FAILED)
+        volumes = purge(org=org, actor=actor)
+    leftovers = remove_leftovers(SLUG)
+    if org is not None:
+        forget_organization(org=org, actor=actor)
+    data = {"removed": org is not None or bool(leftovers), "volumes": volumes, "leftovers": leftovers}
+    words = ["The demo is gone: deployment, organization and volumes." if data["removed"] else "There is no demo."]
+    if leftovers:
+        words.append(f"{len(leftovers)} of its Docker objects were of another control plane, or of one whose data folder is gone.")
+    out.result(data, "\n".join(words))
+
+
+def _was_applied(org: Any) -> bool:  # noqa: ANN401 - a row
+    from provisioning.models import Run
+    from provisioning.states import RunKind
+
+    return bool(Run.objects.for_org(org).filter(kind=RunKind.APPLY).exists())
+
+
+def _refuse_a_strangers_demo(org: Any) -> None:  # noqa: ANN401 - a row
+    """Objects under the demo's name that this control plane never made: their passwords are not known here."""
+    from provisioning.docker_door import docker_reader
+
+    if _was_applied(org):
         return
-    run = run_here(destroy(org=org, actor=actor, ring=False), on_event=progress_line)
-    if str(run.state) != "succeeded":
-        out.result(run_data(run), run_words(run))
-        raise typer.Exit(FAILED)
-    volumes = purge(org=org, actor=actor)
-    forget_organization(org=org, actor=actor)
-    out.result({"removed": True, "volumes": volumes}, f"The demo is gone: deployment, organization and {len(volumes)} volumes.")
+    reader = docker_reader()
+    count = len(reader.live_services(SLUG)) + len(reader.live_objects(SLUG))
+    if count:
+        raise ApplyError(
+            f"{count} Docker objects of another demo are on this machine, made by another control plane or another data folder",
+            hint="`make demo-down` removes them with their data; then again",
+            where=SLUG,
+        )
 
 
 def prepare(*, real: bool = False) -> tuple[Any, Any]:

@@ -140,13 +140,13 @@ def images_lock() -> None:
     docker = connect()
     found: dict[str, dict[str, Any]] = {}
     unresolved = []
-    for name, manifest in catalog.components.items():
-        reference = f"{manifest.image_name}:{manifest.image_tag}"
+    for name, image in catalog.images().items():
+        reference = f"{image.name}:{image.tag}"
         out.progress(f"asking for {reference}")
         digest, architectures = docker.registry_digest(reference)
         found[name] = {
-            "name": manifest.image_name,
-            "tag": manifest.image_tag,
+            "name": image.name,
+            "tag": image.tag,
             "digest": digest or "unresolved",
             "architectures": architectures,
         }
@@ -186,11 +186,11 @@ def images_check() -> None:
 
     docker, lock = connect(), read_lock(TEMPLATES / "images.lock.yaml")
     rows, data = [], []
-    for name, manifest in load_catalog().components.items():
-        for tag, kind in ((manifest.image_tag, "real"), (manifest.image_stand_in, "stand-in")):
+    for name, image in load_catalog().images().items():
+        for tag, kind in ((image.tag, "real"), (image.stand_in, "stand-in")):
             if not tag:
                 continue
-            reference = f"{manifest.image_name}:{tag}"
+            reference = f"{image.name}:{tag}"
             image_id = docker.local_image_id(reference)
             pinned = kind == "real" and name in lock.images and lock.images[name].digest != "unresolved"
             state = "there" if image_id else "not there"

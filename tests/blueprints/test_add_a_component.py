@@ -43,6 +43,8 @@ def test_it_is_in_the_catalog_and_in_the_form(catalog: Catalog) -> None:
     assert [question.key for question in groups["options-uptime"].questions] == [
         "options.uptime.enabled",
         "options.uptime.memory_mib",
+        "options.uptime.cpu_percent",
+        "options.uptime.copies",
         "options.uptime.greeting",
     ]
 

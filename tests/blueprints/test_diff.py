@@ -100,7 +100,7 @@ def test_another_major_version_of_what_keeps_data_puts_the_data_at_risk(tag: str
 
 def test_another_major_version_of_what_keeps_nothing_is_a_rolling_update() -> None:
     web = catalog().components["web"]
-    change = change_of(compare(rendering(), edited(f'"{web.image_name}:{web.image_tag}"', f'"{web.image_name}:v9"')), "web")
+    change = change_of(compare(rendering(), edited(f'"{web.image.name}:{web.image.tag}"', f'"{web.image.name}:v9"')), "web")
     assert change.disruption == "rolling update"
 
 
@@ -187,7 +187,7 @@ def test_added_removed_and_changed_files_hold_both_sides() -> None:
 
 def test_a_pinned_image_is_one_field() -> None:
     redis = catalog().components["redis"]
-    pinned = LockedImage(redis.image_name, redis.image_tag, "sha256:" + "0" * 64)
+    pinned = LockedImage(redis.image.name, redis.image.tag, "sha256:" + "0" * 64)
     (change,) = compare(rendering(), rendering(Lock({"redis": pinned}))).components
     assert [f.field for f in change.fields] == ["image"]
     assert change.disruption == "restart"

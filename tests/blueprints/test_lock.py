@@ -43,20 +43,20 @@ def test_a_broken_lock_file_is_named(tmp_path: Path, text: str) -> None:
 
 def test_a_locked_image_is_rendered_only_under_the_name_and_tag_it_was_locked_for() -> None:
     manifest = catalog().components["redis"]
-    pinned = LockedImage(manifest.image_name, manifest.image_tag, DIGEST)
+    pinned = LockedImage(manifest.image.name, manifest.image.tag, DIGEST)
     component = resolution(Lock({"redis": pinned})).component("redis")
     assert component is not None
     assert component.image == pinned
-    other = resolution(Lock({"redis": LockedImage(manifest.image_name, "another-tag", DIGEST)})).component("redis")
+    other = resolution(Lock({"redis": LockedImage(manifest.image.name, "another-tag", DIGEST)})).component("redis")
     assert other is not None
-    assert other.image == LockedImage(manifest.image_name, manifest.image_tag)
+    assert other.image == LockedImage(manifest.image.name, manifest.image.tag)
 
 
 def test_lock_and_digest_follow_image_digests_and_secret_versions() -> None:
     manifest = catalog().components["redis"]
-    plain, pinned = rendering(), rendering(Lock({"redis": LockedImage(manifest.image_name, manifest.image_tag, DIGEST)}))
+    plain, pinned = rendering(), rendering(Lock({"redis": LockedImage(manifest.image.name, manifest.image.tag, DIGEST)}))
     assert plain.lock["images"]["redis"]["digest"] == "unresolved"
-    assert pinned.lock["images"]["redis"]["reference"] == f"{manifest.image_name}:{manifest.image_tag}@{DIGEST}"
+    assert pinned.lock["images"]["redis"]["reference"] == f"{manifest.image.name}:{manifest.image.tag}@{DIGEST}"
     newer = rendering(Lock({}, {"jwt-secret": 2}))
     assert (plain.lock["secrets"]["jwt-secret"], newer.lock["secrets"]["jwt-secret"]) == (1, 2)
     assert "testers_api_jwt-secret_v2" in newer.files["stack.yml"]

@@ -69,7 +69,7 @@ def test_the_example_obeys_itself() -> None:
     folder = TEMPLATES / "components" / "_example"
     read = read_manifest(folder, schema(folder / "component.yaml"), "templates/components/_example")
     assert read.title == "Example"
-    assert [item.type for item in read.inputs] == ["integer", "text"]
+    assert [item.type for item in read.inputs] == ["integer", "integer", "integer", "text"]
 
 
 @pytest.mark.parametrize("folder", sorted(p.name for p in (TEMPLATES / "components").iterdir() if not p.name.startswith("_")))

@@ -20,7 +20,7 @@ SERVICE: dict[str, Any] = {
     "configs": [{"source": "redis_conf", "target": "/etc/redis.conf"}],
     "volumes": [{"source": "redis_data", "target": "/data"}],
     "tmpfs": ["/tmp"],
-    "ports": [8080],
+    "ports": [{"number": 8080, "protocol": "tcp"}],
 }
 RESOLVED: dict[str, Any] = {
     "services": [SERVICE],
@@ -39,7 +39,7 @@ services:
     secrets: [{"source": "pw", "target": "/run/secrets/pw", "mode": 292}]
     configs: [{"source": "redis_conf", "target": "/etc/redis.conf", "mode": 292}]
     volumes: [{"type": "volume", "source": "redis_data", "target": "/data"}, {"type": "tmpfs", "target": "/tmp"}]
-    ports: [{"target": 8080, "published": 8080}]
+    ports: [{"target": 8080, "published": 8080, "protocol": "tcp"}]
     deploy: {"labels": {"sprocket.org": "demo"}}
 networks: {"data": {"name": "demo_data"}}
 volumes: {"redis_data": {"name": "demo_redis_data"}}
@@ -59,7 +59,11 @@ def test_a_stack_that_is_what_was_resolved_is_taken() -> None:
 
 SPOILED = [
     ('image: "redis:7"', 'image: "redis:8"', "services.redis.image: the file says 'redis:8', resolved was 'redis:7'"),
-    ('    ports: [{"target": 8080, "published": 8080}]\n', "", "services.redis.ports: the file says [], resolved was [8080]"),
+    (
+        '    ports: [{"target": 8080, "published": 8080, "protocol": "tcp"}]\n',
+        "",
+        "services.redis.ports: the file says [], resolved was [{'number': 8080, 'protocol': 'tcp'}]",
+    ),
     ('"published": 8080', '"published": 8081', "services.redis.ports"),
     ("    environment:", "    privileged: true\n    environment:", "services.redis: key 'privileged' is not taken"),
     ("    environment:", '    cap_add: ["ALL"]\n    environment:', "services.redis: key 'cap_add' is not taken"),

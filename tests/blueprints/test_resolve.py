@@ -123,20 +123,55 @@ def test_an_unknown_profile_lists_the_known_ones() -> None:
     )
 
 
-def test_a_feature_nothing_answers_is_refused_and_one_that_is_answered_brings_something_in() -> None:
-    answered = {w.need for m in catalog().components.values() for w in m.wanted_when}
+def test_every_feature_brings_something_in_and_without_any_there_is_the_core_only() -> None:
     plain = set(names(resolution()))
-    for feature, info in Features.model_fields.items():
-        if f"features.{feature}" in answered and feature not in ("submissions", "report_cards", "notifications"):
-            assert set(names(resolution(features={feature: True}))) > plain, feature
-        elif f"features.{feature}" not in answered and feature not in ("report_cards",):
-            error = refused(features={feature: True})
-            assert (
-                error.message
-                == f"features.{feature} is true, and nothing in this release provides {str(info.title).lower()} for profile v2"
-            )
-            assert error.where == f"features.{feature}"
-            assert error.hint.startswith("set it to false")
+    assert plain == {"web", "api", "bot", "postgres", "redis", "traefik"}
+    for feature in Features.model_fields:
+        assert set(names(resolution(features={feature: True}))) > plain, feature
+
+
+def test_a_feature_nothing_answers_is_refused() -> None:
+    error = refused(with_component("n8n", wanted_when=(Wanted("component_option", True),)), features={"automations": True})
+    assert error.message == "features.automations is true, and nothing in this release provides automations for profile v2"
+    assert error.where == "features.automations"
+    assert error.hint.startswith("set it to false")
+
+
+CLOSURE = [
+    ({"submissions": True}, {"submissions": ("Submissions = yes",), "minio": ("Submissions needs it",)}),
+    ({"replays": True}, {"replay-parse": ("Replays = yes",), "submissions": ("Replay parser needs it",), "minio": ("Replay parser needs it", "Submissions needs it")}),
+    ({"report_cards": True}, {"image-generation": ("Report cards = yes",), "notifications": ("Image generation needs it",), "minio": ("Image generation needs it",)}),
+    ({"skill_ratings": True}, {"elo": ("Skill ratings = yes",), "replay-parse": ("Ratings needs it",), "submissions": ("Replay parser needs it",),
+                               "minio": ("Replay parser needs it", "Submissions needs it")}),
+    ({"dashboards": True}, {"grafana": ("Dashboards = yes",), "telegraf": ("Grafana needs one of its kind",), "influxdb": ("Telegraf needs one of its kind",)}),
+    ({"dashboards": True, "match_statistics": True}, {"grafana": ("Dashboards = yes",), "analytics": ("Match statistics over time = yes",),
+                                                      "influxdb": ("Match statistics over time = yes", "Analytics needs it")}),
+    ({"log_search": True}, {"loki": ("Log search = yes",), "telegraf": ("Loki needs it",), "grafana": ("Loki needs it",)}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("features", "brought"), CLOSURE, ids=["+".join(c[0]) for c in CLOSURE])
+def test_what_a_feature_drags_in_carries_its_reason(features: dict[str, bool], brought: dict[str, tuple[str, ...]]) -> None:
+    core = {"web", "api", "bot", "postgres", "redis", "traefik"}
+    assert {c.name: c.reasons for c in resolution(features=features).components if c.name not in core} == brought
+
+
+def test_what_is_there_outside_is_left_out_and_its_secrets_are_asked_for() -> None:
+    storage = {"where": "existing", "existing": {"host": "s3.example.org", "replays_bucket": "one", "images_bucket": "two"}}
+    cache = {"where": "existing", "existing": {"host": "redis.example.org"}}
+    found = resolution(features={"submissions": True}, storage=storage, cache=cache)
+    assert not {"minio", "redis"} & set(names(found))
+    kinds = {name: secret.kind for name, secret in found.secrets.items()}
+    assert (kinds["storage-access-key"], kinds["storage-secret-key"], kinds["redis-password"]) == ("supplied", "supplied", "supplied")
+    within = {name: secret.kind for name, secret in resolution(features={"submissions": True}).secrets.items()}
+    assert (within["storage-access-key"], within["redis-password"]) == ("generated", "generated")
+    assert resolution().secrets["storage-access-key"].kind == "placeholder"
+
+
+def test_a_part_switched_off_by_hand_that_another_needs_is_refused_with_both_named() -> None:
+    error = refused(features={"report_cards": True}, options={"notifications": {"enabled": False}})
+    assert error.message == "options.notifications.enabled is false, yet Notifications is in this deployment: Image generation needs it"
+    assert refused(options={"redis": {"enabled": False}}).where == "options.redis.enabled"
 
 
 OPTIONS: list[tuple[dict[str, Any], str, str, str]] = [
@@ -259,7 +294,7 @@ def test_loose_images_are_a_note_at_home_and_a_refusal_on_the_internet() -> None
     error = refused(access=public)
     assert error.message.startswith("image digests are unresolved for postgres, redis, api, bot, web, traefik")
     assert (error.hint, error.where) == ("run `sprocket images lock` on a machine that reaches the registries", "access.public")
-    images = {name: LockedImage(m.image_name, m.image_tag, "sha256:" + "0" * 64) for name, m in catalog().components.items()}
+    images = {name: LockedImage(image.name, image.tag, "sha256:" + "0" * 64) for name, image in catalog().images().items()}
     found = resolve(needs(access=public), catalog(), Lock(images))
     assert not [m for m in messages(found, "info") if m.startswith("Images")]
     assert found.ways[0].web_origin == "https://league.example.org"

@@ -62,6 +62,21 @@ def test_a_rotated_signing_key_replaces_the_api_only(deployed: ControlPlane) -> 
     assert names == {f"{deployed.slug}_api_jwt-secret_v2"}
 
 
+def test_a_service_somebody_removed_by_hand_is_in_the_preview_and_comes_back(deployed: ControlPlane) -> None:
+    connect().remove("service", f"{deployed.slug}_bot")
+    preview = """
+result = actions.preview_now(org=org, rendering=blueprint_actions.draw_newest(org=org))
+say([[step["op"], step["resource"]] for step in result.steps])
+"""
+    assert deployed.ask(preview) == [["create", "service/bot"]]
+    plan = deployed.planned()
+    steps = deployed.ask("say(Plan.objects.get(pk=ID).steps)", ID=plan)
+    assert [(step["op"], step["resource"]) for step in steps] == [("create", "service/bot")]
+    done = deployed.wait(deployed.asked_to_apply(plan))
+    assert done["state"] == "succeeded", done["error"]
+    assert done["verdict"]["green"]
+
+
 def test_the_bus_carries_a_request_to_the_bot_and_back(deployed: ControlPlane) -> None:
     answer = json.loads(_inside(deployed.slug, "api", ["curl", "http://127.0.0.1:3001/__standin/bus?queue=bot"]))
     assert answer == {"queue": f"{deployed.slug}-bot", "answered": True, "by": "bot", "rows_left": 0}

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from orgs.needs import Needs
+from orgs.needs import Features, Needs
 
 LEAST: dict[str, Any] = {
     "name": "Test League",
@@ -55,6 +55,7 @@ _DATA = st.one_of(
         optional={"sha256": st.from_regex(r"\A[0-9a-f]{64}\Z")},
     ),
 )
+_HELD_TOGETHER = {"notifications", "report_cards", "template_editor", "replays", "skill_ratings"}  # drawn with what they need
 _scalar = st.one_of(st.booleans(), st.integers(-(2**60), 2**60), st.text(max_size=60))
 
 
@@ -64,9 +65,11 @@ def valid_answers(draw: st.DrawFn) -> dict[str, Any]:
     ways = draw(st.lists(st.sampled_from(sorted(_WAYS)), min_size=1, max_size=4, unique=True))
     bot = draw(st.booleans())
     notifications = bot and draw(st.booleans())
-    submissions = draw(st.booleans())
+    other = draw(st.sets(st.sampled_from(sorted(set(Features.model_fields) - _HELD_TOGETHER))))
+    rocket_league = draw(st.booleans())
     other_games = draw(st.lists(_slug.filter(lambda s: s != "rocket-league"), min_size=1, max_size=3, unique=True))
     managed = draw(st.booleans())
+    editor = bot and not managed and draw(st.booleans())
     database: dict[str, Any] = {"where": "deployment", "starting_data": draw(_DATA)}
     if managed:
         server = {"host": draw(_host), "port": draw(_port), "name": draw(_identifier), "user": draw(_identifier)}
@@ -77,10 +80,11 @@ def valid_answers(draw: st.DrawFn) -> dict[str, Any]:
         "owner": draw(_person),
         "deputy": draw(st.one_of(st.none(), _person)),
         "applications": "real" if "public" in ways else draw(st.sampled_from(["real", "stand-in"])),
-        "games": ["rocket-league", *other_games] if submissions else other_games,
+        "games": ["rocket-league", *other_games] if rocket_league else other_games,
         "expected_members": draw(st.integers(1, 100_000)),
-        "features": {"submissions": submissions, "notifications": notifications, "report_cards": notifications and draw(st.booleans()),
-                     "scrims": draw(st.booleans()), "match_statistics": draw(st.booleans())},
+        "features": {**dict.fromkeys(sorted(other), True), "notifications": notifications, "report_cards": bot and draw(st.booleans()),
+                     "template_editor": editor, "replays": rocket_league and draw(st.booleans()),
+                     "skill_ratings": rocket_league and draw(st.booleans())},
         "login": ["discord", *draw(st.lists(st.sampled_from(["google", "steam", "epic"]), unique=True, max_size=3))],
         "discord": {"bot": bot, "prefix": draw(st.from_regex(r"\A[a-z0-9!?.$%&+-]{1,8}\Z"))},
         "database": database,

@@ -50,7 +50,7 @@ def spec_for(args: ServiceArgs, ids: Ids, force: int = 0) -> dict[str, Any]:
         "Labels": {**owned_labels(args.labels), _IMAGE: args.image},
         "TaskTemplate": {
             "ContainerSpec": container,
-            "Resources": {"Limits": {"MemoryBytes": args.memory_bytes}},
+            "Resources": {"Limits": {"MemoryBytes": args.memory_bytes, **({"NanoCPUs": args.nano_cpus} if args.nano_cpus else {})}},
             "RestartPolicy": {"Condition": args.restart, "Delay": _ns(args.restart_delay_s)},
             "LogDriver": {"Name": args.log_driver, "Options": dict(args.log_options)},
             "Networks": [{"Target": ids("network", n.name), "Aliases": list(n.aliases)} for n in args.networks],
@@ -98,6 +98,7 @@ def args_of(spec: Mapping[str, Any], network_name: Callable[[str], str], image_i
             for p in (spec.get("EndpointSpec") or {}).get("Ports") or ()
         ),
         replicas=int((spec["Mode"].get("Replicated") or {}).get("Replicas", 0)),
+        nano_cpus=int(((task.get("Resources") or {}).get("Limits") or {}).get("NanoCPUs", 0)),
         memory_bytes=int(((task.get("Resources") or {}).get("Limits") or {}).get("MemoryBytes", 0)),
         init=bool(container.get("Init")),
         stop_grace_s=_s(container.get("StopGracePeriod", 10 * _NS)),
