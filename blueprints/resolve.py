@@ -127,6 +127,16 @@ def questions_of(manifest: Manifest) -> tuple[Input, ...]:
     return manifest.inputs
 
 
+def reasons_for(needs: Needs, lines: Iterable[Wanted], component: str) -> tuple[str, ...]:
+    """Which of these `wanted_when` lines hold, in the words of their questions."""
+    return tuple(dict.fromkeys(_reason(wanted) for wanted in lines if _holds(needs, wanted, component)))
+
+
+def profile_reason(needs: Needs) -> str:
+    """What all that belongs to no single component is there for."""
+    return f"{Needs.model_fields['profile'].title} = {needs.profile}"
+
+
 def _holds(needs: Needs, wanted: Wanted, component: str) -> bool:
     if wanted.need == "always":
         return bool(wanted.value)
@@ -160,9 +170,9 @@ def _close(needs: Needs, candidates: Mapping[str, Manifest]) -> dict[str, tuple[
     """The components that are wanted, and those they require, each with its reasons."""
     reasons: dict[str, tuple[str, ...]] = {}
     for name, manifest in candidates.items():
-        holding = [wanted for wanted in manifest.wanted_when if _holds(needs, wanted, name)]
-        if holding:
-            reasons[name] = tuple(dict.fromkeys(_reason(wanted) for wanted in holding))
+        own = reasons_for(needs, manifest.wanted_when, name)
+        if own:
+            reasons[name] = own
     todo = list(reasons)
     while todo:
         name = todo.pop(0)
