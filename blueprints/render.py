@@ -283,7 +283,8 @@ class _Marking(_Printing):
         if isinstance(child, nodes.TemplateData):
             lines = _LINES.findall(child.data)
             return [_data("".join(place(child.lineno + i) + line for i, line in enumerate(lines)), child.lineno)]
-        return [_data(place(child.lineno, _names(child)), child.lineno), child]
+        first = min(node.lineno for node in (child, *child.find_all(nodes.Expr)))  # a filter's own line is its last
+        return [_data(place(first, _names(child)), first), child]
 
 
 def _enclose(body: list[nodes.Node], cause: nodes.Node) -> None:

@@ -14,6 +14,7 @@ from blueprints.marks import Mark, marks_of
 from blueprints.render import render_marked
 from blueprints.rendering import LOCK, MANIFEST, SECRETS
 from blueprints.resolve import Resolution, profile_reason, reasons_for
+from sprocket_v2.errors import RenderError
 
 _HEADER = re.compile(r"\A *(?:#|<!--) templates/(\S+\.j2)(?: -->)?\Z")
 _JSON_KEY = re.compile(r'"((?:[^"\\]|\\.)*)": ')
@@ -56,6 +57,14 @@ class LineOrigin:
         """`templates/...:12`; without line for a header, empty without template."""
         return f"{self.template}:{self.template_line}" if self.template_line else self.template
 
+    @property
+    def words(self) -> str:
+        """All of it on one line."""
+        parts = [self.component or "whole deployment", self.place, f"because {'; '.join(self.reasons)}"]
+        parts.insert(2, self.called_from and f"called from {self.called_from}")
+        parts.append("needs " + ", ".join(self.needs) if self.needs else "")
+        return " · ".join(filter(None, parts))
+
 
 def trace(resolution: Resolution, catalog: Catalog, path: str) -> tuple[LineOrigin, ...]:
     """The origin of every line of one file of a rendering, in order; their texts joined are the file.
@@ -71,6 +80,19 @@ def trace(resolution: Resolution, catalog: Catalog, path: str) -> tuple[LineOrig
         lines = enumerate(text.split("\n")[:-1], start=1)
         return tuple(_origin(resolution, number, line, owner, needs=("database.starting_data",)) for number, line in lines)
     return tuple(_Reader(resolution).read(text))
+
+
+def line_of(origins: tuple[LineOrigin, ...], number: str, path: str) -> LineOrigin:
+    """The origin of one line, by its number as somebody wrote it.
+
+    Raises:
+        RenderError: no number, or none of a line of this file.
+    """
+    found = next((origin for origin in origins if str(origin.line) == number), None)
+    if found is None:
+        problem = f"there is no line {number}" if number else "which line?"
+        raise RenderError(problem, hint=f"name one from 1 to {len(origins)}, as {path}:1", where=path)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +236,9 @@ def _of_data(resolution: Resolution, text: str) -> Iterator[LineOrigin]:
         depth = (len(line) - len(body)) // 2
         before = path[depth] if len(path) > depth else -1
         key = _JSON_KEY.match(body)
-        if body[0] not in "}]":
+        if body[0] in "}]":
+            del path[depth + 1 :]  # it closes what these keys opened
+        else:
             path[depth:] = [key[1] if key else before + 1 if isinstance(before, int) else 0]
         keys = path[1:]
         owner = _Owner(_component_at(resolution, keys))
