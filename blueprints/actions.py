@@ -17,11 +17,12 @@ from blueprints.models import Blueprint, BlueprintFile
 from blueprints.render import render
 from blueprints.rendering import Rendering
 from blueprints.resolve import Resolution, resolve
+from blueprints.trace import LineOrigin, trace
 from orgs import access
 from orgs.actions import attachments_of, current_needs, needs_of, record
 from orgs.models import NeedsRevision, Organization
 from orgs.needs import Needs
-from sprocket_v2.errors import NeedsError, SprocketError
+from sprocket_v2.errors import NeedsError, RenderError, SprocketError
 
 # What the machine that deploys knows of images and secrets. Provisioning registers them at start, since it looks to the left and
 # this package does not look to the right.
@@ -106,6 +107,31 @@ def blueprint_of(org: Organization, number: int) -> Blueprint | None:
 def rendering_of_row(blueprint: Blueprint) -> Rendering:
     """A stored blueprint's files."""
     return Rendering({file.path: file.text for file in blueprint.files.all()})
+
+
+def trace_file(blueprint: Blueprint, path: str) -> tuple[LineOrigin, ...]:
+    """Where each line of a stored blueprint's file comes from: it is rendered anew, locked as it was.
+
+    Raises:
+        SprocketError: no such file, or what it was rendered from is not the same any more.
+    """
+    files = rendering_of_row(blueprint)
+    images = {name: LockedImage(i["name"], i["tag"], i["digest"], i["local_id"]) for name, i in files.lock["images"].items()}
+    needs = needs_of(blueprint.needs_revision)
+    resolution = resolve_needs(org=blueprint.organization, needs=needs, lock=Lock(images, files.lock["secrets"]))
+    origins = trace(resolution, load_catalog(), path)
+    if "".join(f"{origin.text}\n" for origin in origins) != files.files.get(path):
+        raise RenderError(
+            f"{path} of blueprint {blueprint.number} was made by other templates or with another file than are here now",
+            hint="make a new blueprint, or compare the two",
+            where=path,
+        )
+    return origins
+
+
+def resolve_newest(*, org: Organization) -> Resolution:
+    """A resolution of the newest needs."""
+    return resolve_needs(org=org, needs=needs_of(_newest_needs(org)))
 
 
 def newest_rendering(*, org: Organization) -> Rendering | None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2 import nodes
 from jinja2.compiler import CodeGenerator
 from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from blueprints import context, parse_back
+from blueprints import context, marks, parse_back
 from blueprints.catalog import Catalog
 from blueprints.names import docker_name
 from blueprints.quoting import FILTERS, Quoted, emitted, kind_of, refuse_bare
@@ -23,6 +25,7 @@ from sprocket_v2.errors import RenderError
 
 MAX_FILE = 1024 * 1024
 _HEADERS = {"data": "# {}\n", "toml": "# {}\n", "plain": "# {}\n", "markdown": "<!-- {} -->\n", "html": ""}
+_LINES = re.compile("[^\n]*\n|[^\n]+")
 BUNDLE_FILES = ("RUNBOOK.md", "fill.sh", "deploy.sh")
 HOLDS = (("restore", "hold-restore.yml"), ("jobs", "hold-jobs.yml"), ("apps", "hold-apps.yml"))
 
@@ -52,13 +55,25 @@ def render_component(resolution: Resolution, catalog: Catalog, name: str) -> dic
     return {"stack.yml": renderer.fragment(component), **files}
 
 
-class _Renderer:
-    """One render pass; holds what the files share."""
+def render_marked(resolution: Resolution, catalog: Catalog, path: str) -> str:
+    """One file of a rendering with the marks of blueprints.marks, for tracing; a file without template has none.
 
-    def __init__(self, resolution: Resolution, root: Path, config_files: Mapping[str, tuple[str, ...]]) -> None:
+    It is not parsed back: `render` does that. Raises RenderError as `render` does, and where there is no such file.
+    """
+    files = _Renderer(resolution, catalog.root, catalog.config_files, traced=path).render().files
+    if path not in files:
+        raise RenderError(f"no file is called {path!r}", hint=f"one of {', '.join(sorted(files))}", where=path)
+    return files[path]
+
+
+class _Renderer:
+    """One render pass; holds what the files share. The file at `traced` comes out with marks, every other as always."""
+
+    def __init__(self, resolution: Resolution, root: Path, config_files: Mapping[str, tuple[str, ...]], traced: str = "") -> None:
         self.resolution = resolution
         self.root = root
         self.config_files = config_files
+        self.traced = traced
         self.templates: dict[str, str] = {}
         emitted.take()  # what an earlier pass that failed may have left
         self.shared = {
@@ -113,22 +128,23 @@ class _Renderer:
             configs = _by_file(component.name, self.configs(component))
             values = context.component_context(self.resolution, component, configs, self.shared)
         template = f"components/{component.name}/stack.yml.j2"
-        text = _text(self.root, template, "compose", values)
+        text = _text(self.root, template, "compose", values, self.traced == STACK)
         return f"  # templates/{template}\n{text}"
 
     def stack(self, fragments: list[str], values: Mapping[str, Any]) -> str:
         """stack.yml, parsed back and compared with what was resolved."""
-        text = _text(self.root, "bundle/stack.yml.j2", "compose", values)
+        text = _text(self.root, "bundle/stack.yml.j2", "compose", values, self.traced == STACK)
         head, _, tail = text.partition("  # services stand here\n")
         whole = f"# templates/bundle/stack.yml.j2\n{head}{''.join(fragments)}{tail}"
         self.templates[STACK] = "templates/bundle/stack.yml.j2"
-        parse_back.check_stack(whole, emitted.take(), values)
+        if self.traced != STACK:
+            parse_back.check_stack(whole, emitted.take(), values)
         return whole
 
     def file(self, template: str, path: str, kind: str, values: Mapping[str, Any]) -> str:
         """One file of its own template, checked by its kind."""
         kept = emitted.take()
-        text = _text(self.root, template, kind, values)
+        text = _text(self.root, template, kind, values, path == self.traced)
         written = emitted.take()
         emitted.values = kept
         shown = f"templates/{template}"
@@ -139,7 +155,7 @@ class _Renderer:
         else:
             whole = _HEADERS["data" if kind == "compose" else kind].format(shown) + text
         self.templates[path] = shown
-        if kind in ("data", "compose", "toml"):
+        if kind in ("data", "compose", "toml") and path != self.traced:
             parse_back.check_data(whole, written, path, shown)
         return whole
 
@@ -185,9 +201,9 @@ def _by_file(component: str, files: Mapping[str, str]) -> dict[str, str]:
     return {path.removeprefix(prefix): text for path, text in files.items()}
 
 
-def _text(root: Path, template: str, kind: str, values: Mapping[str, Any]) -> str:
+def _text(root: Path, template: str, kind: str, values: Mapping[str, Any], marking: bool = False) -> str:
     try:
-        text = _environment(root, kind).get_template(template).render(values)
+        text = _environment(root, kind, marking).get_template(template).render(values)
     except jinja2.UndefinedError as error:
         raise RenderError(f"not resolved: {error.message}", hint="resolve it, or correct the template", where=_line(template)) from None
     except jinja2.TemplateSyntaxError as error:
@@ -199,9 +215,10 @@ def _text(root: Path, template: str, kind: str, values: Mapping[str, Any]) -> st
     except RenderError as error:
         error.where = error.where or _line(template)
         raise
-    if len(text) > MAX_FILE:
-        raise RenderError(f"{len(text) // 1024} KiB of output", hint=f"the most is {MAX_FILE // 1024} KiB", where=f"templates/{template}")
-    return text if text.endswith("\n") else text + "\n"
+    plain = marks.unmarked(text) if marking else text
+    if len(plain) > MAX_FILE:
+        raise RenderError(f"{len(plain) // 1024} KiB of output", hint=f"the most is {MAX_FILE // 1024} KiB", where=f"templates/{template}")
+    return text if plain.endswith("\n") else text + "\n"
 
 
 def _line(template: str) -> str:
@@ -244,8 +261,61 @@ class _Environment(ImmutableSandboxedEnvironment):
         return super().call(context, obj, *args, **kwargs)
 
 
+class _Marking(_Printing):
+    """Compiles a template so that what it prints says where it was printed; only an environment for tracing uses it."""
+
+    def visit_Template(self, node: nodes.Template, frame: Any = None) -> None:  # noqa: ANN401, N802 - the library's name and type
+        for output in node.find_all(nodes.Output):
+            output.nodes = [new for child in output.nodes for new in self._marked(child)]
+        for choice in list(node.find_all(nodes.If)):
+            for branch in (choice.body, choice.else_):
+                _enclose(branch, choice.test)
+        for loop in list(node.find_all(nodes.For)):
+            _enclose(loop.body, loop.iter)
+            if isinstance(loop.target, nodes.Name):
+                item = nodes.Filter(nodes.Name(loop.target.name, "load"), "mark_item", [], [], None, None, lineno=loop.lineno)
+                loop.body.insert(1, nodes.Output([item], lineno=loop.lineno))
+        node.set_environment(self.environment)
+        super().visit_Template(node, frame)
+
+    def _marked(self, child: nodes.Expr) -> list[nodes.Expr]:
+        place = partial(marks.place, self.name or "")
+        if isinstance(child, nodes.TemplateData):
+            lines = _LINES.findall(child.data)
+            return [_data("".join(place(child.lineno + i) + line for i, line in enumerate(lines)), child.lineno)]
+        first = min(node.lineno for node in (child, *child.find_all(nodes.Expr)))  # a filter's own line is its last
+        return [_data(place(first, _names(child)), first), child]
+
+
+def _enclose(body: list[nodes.Node], cause: nodes.Node) -> None:
+    """Mark where a block begins and ends; a branch that is not there stays so."""
+    if body:
+        body.insert(0, nodes.Output([_data(marks.enter(_names(cause)), cause.lineno)], lineno=cause.lineno))
+        body.append(nodes.Output([_data(marks.LEAVE, cause.lineno)], lineno=cause.lineno))
+
+
+def _data(text: str, line: int) -> nodes.Expr:
+    return nodes.TemplateData(text, lineno=line)
+
+
+def _names(expression: nodes.Node) -> list[str]:
+    """The dotted names an expression mentions, each with what it begins with: `inputs`, `inputs.memory_mib`."""
+    parts = nodes.Tuple([expression], "load").find_all((nodes.Name, nodes.Getattr, nodes.Getitem))
+    return list(dict.fromkeys(filter(None, map(_dotted, parts))))
+
+
+def _dotted(node: nodes.Node) -> str:
+    if isinstance(node, nodes.Name):
+        return node.name
+    if isinstance(node, nodes.Getattr):
+        return f"{_dotted(node.node)}.{node.attr}"
+    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
+        return f"{_dotted(node.node)}.{node.arg.value}"
+    return ""
+
+
 @lru_cache(maxsize=32)
-def _environment(root: Path, kind: str) -> jinja2.Environment:
+def _environment(root: Path, kind: str, marking: bool = False) -> jinja2.Environment:
     """The environment of a file kind; templates are compiled once per process.
 
     Sandboxed, every filter of the library removed: they are not made for files of this kind.
@@ -263,4 +333,7 @@ def _environment(root: Path, kind: str) -> jinja2.Environment:
     environment.filters.clear()
     environment.filters.update(FILTERS[kind])
     environment.globals.clear()
+    if marking:
+        environment.code_generator_class = _Marking
+        environment.filters["mark_item"] = lambda item: Quoted(marks.item(item))
     return environment

@@ -153,6 +153,16 @@ def questions_of(manifest: Manifest) -> tuple[Input, ...]:
     return manifest.inputs
 
 
+def reasons_for(needs: Needs, lines: Iterable[Wanted], component: str) -> tuple[str, ...]:
+    """Which of these `wanted_when` lines hold, in the words of their questions."""
+    return tuple(dict.fromkeys(_reason(wanted) for wanted in lines if _holds(needs, wanted, component)))
+
+
+def profile_reason(needs: Needs) -> str:
+    """What all that belongs to no single component is there for."""
+    return f"{Needs.model_fields['profile'].title} = {needs.profile}"
+
+
 def _holds(needs: Needs, wanted: Wanted, component: str, deployed: frozenset[str] = frozenset()) -> bool:
     if wanted.need == "always":
         return bool(wanted.value)
@@ -189,9 +199,9 @@ def _close(needs: Needs, candidates: Mapping[str, Manifest]) -> dict[str, tuple[
     reasons: dict[str, tuple[str, ...]] = {}
     elsewhere = {name for name, manifest in candidates.items() if _any_holds(needs, manifest.left_out_when, name)}
     for name, manifest in candidates.items():
-        holding = [wanted for wanted in manifest.wanted_when if _holds(needs, wanted, name)]
-        if holding and name not in elsewhere:
-            reasons[name] = tuple(dict.fromkeys(_reason(wanted) for wanted in holding))
+        own = reasons_for(needs, manifest.wanted_when, name)
+        if own and name not in elsewhere:
+            reasons[name] = own
     todo = list(reasons)
     while todo or (todo := _one_of_each(candidates, reasons, elsewhere)):
         name = todo.pop(0)

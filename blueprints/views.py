@@ -15,6 +15,7 @@ from blueprints.diff_words import SIGNS, markdown, summarise
 from blueprints.forms import answers_from, groups_for, without_defaults
 from blueprints.look import look_at
 from blueprints.models import Blueprint
+from blueprints.trace import LineOrigin, line_of
 from orgs.actions import attach, attachments_of, current_needs, set_needs
 from orgs.models import NeedsRevision, Organization
 from orgs.needs_file import needs_from, parse_needs
@@ -188,6 +189,42 @@ def blueprint_file(request: HttpRequest, org: Organization, number: int) -> Http
     if file is None:
         raise Http404("no such file")
     return HttpResponse(file.text, content_type="text/plain; charset=utf-8")
+
+
+def blueprint_lines(request: HttpRequest, org: Organization, number: int) -> HttpResponse:
+    """One file line by line, each with where it comes from; `line` opens one without script."""
+    row = _blueprint(org, number)
+    path = request.GET.get("path", "")
+    file = row.files.filter(path=path).first()
+    if file is None:
+        raise Http404("no such file")
+    origins, problem = _origins(row, path)
+    chosen = _line(origins, path, request.GET["line"]) if origins and "line" in request.GET else None
+    context = {"org": org, "row": row, "file": file, "origins": origins, "problem": problem, "origin": chosen}
+    return render(request, "blueprints/lines.html", context)
+
+
+def blueprint_line(request: HttpRequest, org: Organization, number: int) -> HttpResponse:
+    """Where one line comes from, for the panel beside the file."""
+    row = _blueprint(org, number)
+    path = request.GET.get("path", "")
+    origins, problem = _origins(row, path) if row.files.filter(path=path).exists() else ((), None)
+    chosen = None if problem else _line(origins, path, request.GET.get("line", ""))
+    return render(request, "blueprints/_origin.html", {"org": org, "problem": problem, "origin": chosen})
+
+
+def _origins(row: Blueprint, path: str) -> tuple[tuple[LineOrigin, ...], SprocketError | None]:
+    try:
+        return actions.trace_file(row, path), None
+    except SprocketError as error:
+        return (), error
+
+
+def _line(origins: tuple[LineOrigin, ...], path: str, number: str) -> LineOrigin:
+    try:
+        return line_of(origins, number, path)
+    except SprocketError:
+        raise Http404("no such line") from None
 
 
 def compare_page(request: HttpRequest, org: Organization) -> HttpResponse:

@@ -13,7 +13,14 @@ TABS = (
     ("runs", "Runs"),
     ("people", "People"),
 )
-_BELONGS = {"run": "runs", "plan": "runs", "blueprint": "compare", "people-set": "people", "secrets-set": "secrets"}
+_BELONGS = {
+    "run": "runs",
+    "plan": "runs",
+    "blueprint": "compare",
+    "blueprint-lines": "compare",
+    "people-set": "people",
+    "secrets-set": "secrets",
+}
 
 
 def tabs(request: HttpRequest) -> dict[str, object]:

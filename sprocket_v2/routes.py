@@ -70,6 +70,8 @@ ROUTES: tuple[Route, ...] = (
     Route(f"{ORG}blueprints/make", "blueprint-make", blueprints.blueprint_make, POST, "propose"),
     Route(f"{ORG}blueprints/<int:number>", "blueprint", blueprints.blueprint_page, GET, "read"),
     Route(f"{ORG}blueprints/<int:number>/file", "blueprint-file", blueprints.blueprint_file, GET, "read"),
+    Route(f"{ORG}blueprints/<int:number>/lines", "blueprint-lines", blueprints.blueprint_lines, GET, "read"),
+    Route(f"{ORG}blueprints/<int:number>/line", "blueprint-line", blueprints.blueprint_line, GET, "read"),
     Route(f"{ORG}compare", "compare", blueprints.compare_page, GET, "read"),
     Route(f"{ORG}secrets", "secrets", provisioning.secrets, GET, "read"),
     Route(f"{ORG}secrets/set", "secrets-set", provisioning.secrets, POST, "secrets", idempotent=False),

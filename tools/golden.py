@@ -11,7 +11,7 @@ from pathlib import Path
 from blueprints.catalog import load_catalog
 from blueprints.lock import Lock, LockedImage
 from blueprints.render import render_component
-from blueprints.resolve import resolve
+from blueprints.resolve import Resolution, resolve
 from orgs.needs_file import parse_needs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,8 +40,8 @@ def cases(root: Path = COMPONENTS) -> Iterator[Case]:
             yield Case(folder.parts[-3], folder.name, folder)
 
 
-def rendered(case: Case) -> dict[str, str]:
-    """What the component renders now. A case whose needs are public is rendered with made-up digests: nothing else may be."""
+def resolved(case: Case) -> Resolution:
+    """What is decided for a case. One whose needs are public is locked to made-up digests: nothing else may be."""
     catalog = load_catalog()
     text = (case.folder / "needs.yaml").read_text()
     needs = parse_needs(text, str(case.folder / "needs.yaml"))
@@ -49,7 +49,12 @@ def rendered(case: Case) -> dict[str, str]:
     if needs.access.public:
         lock = Lock({name: LockedImage(image.name, image.tag, PINNED) for name, image in catalog.images().items()})
     attachments = {"schema.sql": b"create schema sprocket;\n"}
-    return render_component(resolve(needs, catalog, lock, attachments), catalog, case.component)
+    return resolve(needs, catalog, lock, attachments)
+
+
+def rendered(case: Case) -> dict[str, str]:
+    """What the component renders now."""
+    return render_component(resolved(case), load_catalog(), case.component)
 
 
 def expected(case: Case) -> dict[str, str]:

@@ -1,7 +1,8 @@
-"""`render`, `explain`, `diff` on files: no database, no Docker."""
+"""`render`, `explain`, `diff` on files: no database, no Docker; `explain` takes an organization too."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from blueprints.lock import read_lock
 from blueprints.render import render
 from blueprints.rendering import MANIFEST, Rendering, read_bundle, write_bundle
 from blueprints.resolve import Resolution, ResolvedComponent, questions_of, resolve
+from blueprints.trace import line_of, trace
 from orgs.needs import Needs
 from orgs.needs_file import MAX_BYTES, parse_needs
 from sprocket_v2.cli.output import DONE, FAILED, out, style, table
@@ -77,11 +79,18 @@ def render_command(needs: NeedsFile, to: Annotated[Path, typer.Option("--out", h
 
 
 def explain_command(
-    needs: NeedsFile, component: Annotated[str | None, typer.Argument(help="One component.", metavar="[COMPONENT]")] = None
+    needs: Annotated[Path, typer.Argument(help="A needs file, or an organization's slug.", metavar="NEEDS|ORG")],
+    component: Annotated[
+        str | None,
+        typer.Argument(help="One component, or a line of a rendered file, such as stack.yml:42.", metavar="[COMPONENT|FILE:LINE]"),
+    ] = None,
 ) -> None:
-    """Say which need caused each component, and where each input comes from."""
+    """Say which need caused each component, where each input comes from, or what a rendered line comes from."""
     catalog = load_catalog()
-    resolution = resolve_file(needs, catalog)
+    resolution = _resolution_of(needs, catalog)
+    if component and re.search("[.:]", component):  # no component's name has these, every file's does
+        _explain_line(resolution, catalog, component)
+        return
     if component is None:
         rows = [(c.name, f"{c.memory_mib} MiB", "; ".join(c.reasons)) for c in resolution.components]
         total = sum(c.memory_mib for c in resolution.components)
@@ -103,6 +112,32 @@ def explain_command(
     parts += [table(inputs, ("input", "value", "from", "what it is")), ""]
     parts += [table(secrets, ("secret", "kind", "why"))] if secrets else []
     out.result(data, "\n".join(parts))
+
+
+def _resolution_of(needs: Path, catalog: Catalog) -> Resolution:
+    """The resolution of a needs file; of an organization's newest needs where only a slug can be meant."""
+    if needs.exists() or not re.fullmatch("[a-z][a-z0-9-]*", str(needs)):
+        return resolve_file(needs, catalog)
+    from sprocket_v2.cli.deployments import organization
+
+    org = organization(str(needs))
+    from blueprints.actions import resolve_newest
+
+    return resolve_newest(org=org)
+
+
+def _explain_line(resolution: Resolution, catalog: Catalog, place: str) -> None:
+    path, _, number = place.partition(":")
+    origin = line_of(trace(resolution, catalog, path), number, path)
+    rows = [
+        ("component", origin.component or "the whole deployment"),
+        ("template", origin.place or "none, written from the answers"),
+        ("called from", origin.called_from),
+        ("because", "; ".join(origin.reasons)),
+        ("needs", ", ".join(origin.needs)),
+    ]
+    words = [style(origin.text, "bold"), *(f"  {name:11}  {value}" for name, value in rows if value)]
+    out.result({"file": path, **asdict(origin)}, "\n".join(words))
 
 
 def _absent(component: str, catalog: Catalog) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from blueprints.actions import compare_blueprints, know_the_machine, make_blueprint, rendering_of_row
+from blueprints.actions import compare_blueprints, know_the_machine, make_blueprint, rendering_of_row, trace_file
 from blueprints.catalog import load_catalog
 from blueprints.forms import Group, answers_from, groups_for, without_defaults
 from blueprints.models import Blueprint
@@ -140,13 +140,67 @@ def test_a_comparison_says_the_four_answers(with_needs: Organization, alice: Any
     assert client.get("/o/demo/compare?view=side", **HOST).status_code == 200
 
 
+def test_a_files_page_says_on_every_line_where_it_comes_from(with_needs: Organization, alice: Any, client: Client) -> None:
+    row = make_blueprint(org=with_needs, actor=alice)
+    client.force_login(alice)
+    assert "lines?path=config/" not in client.get("/o/demo/blueprints/1", **HOST).content.decode(), "slashes are quoted"
+    text = client.get("/o/demo/blueprints/1/lines?path=config/redis/redis.conf", **HOST).content.decode()
+    file = row.files.get(path="config/redis/redis.conf").text
+    assert text.count("<li id=") == len(file.splitlines()), "as many lines as the file has"
+    assert 'title="redis · templates/components/redis/config/redis.conf.j2:10 · because every deployment' in text
+    assert 'hx-get="/o/demo/blueprints/1/line?path=config%2Fredis%2Fredis.conf&amp;line=11"' in text
+    panel = client.get("/o/demo/blueprints/1/line?path=config/redis/redis.conf&line=11", **HOST).content.decode()
+    whole = client.get("/o/demo/blueprints/1/lines?path=config/redis/redis.conf&line=11", **HOST).content.decode()
+    for words in ("Line 11", "templates/components/redis/config/redis.conf.j2:10", "API needs it", "<code>options.redis.memory_mib</code>"):
+        assert words in panel
+        assert words in whole, "the same without script"
+    assert "<html" not in panel
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?path=nothing.yml", "?path=stack.yml&line=99999", "?path=stack.yml&line=x", "?path=../stack.yml&line=1"]
+)
+@pytest.mark.parametrize("page", ["line", "lines"])
+def test_a_line_or_file_that_is_not_there_is_404(with_needs: Organization, alice: Any, client: Client, page: str, query: str) -> None:
+    make_blueprint(org=with_needs, actor=alice)
+    client.force_login(alice)
+    assert client.get(f"/o/demo/blueprints/1/{page}{query}", **HOST).status_code == 404
+
+
+def test_every_file_of_a_stored_blueprint_can_be_traced(with_needs: Organization, alice: Any) -> None:
+    row = make_blueprint(org=with_needs, actor=alice)
+    for file in row.files.all():
+        assert "".join(f"{origin.text}\n" for origin in trace_file(row, file.path)) == file.text
+
+
+def test_lines_of_a_file_that_would_now_be_another_are_not_explained(with_needs: Organization, alice: Any, client: Client) -> None:
+    row = make_blueprint(org=with_needs, actor=alice)
+    org_actions.attach(org=with_needs, name="demo-schema.sql", content=b"select 2;\n", actor=alice)
+    with pytest.raises(SprocketError, match="made by other templates or with another file"):
+        trace_file(row, "config/postgres/starting-data.sql")
+    client.force_login(alice)
+    text = client.get("/o/demo/blueprints/1/lines?path=config/postgres/starting-data.sql", **HOST).content.decode()
+    assert "made by other templates or with another file" in text
+    assert "select 1;" in text
+    panel = client.get("/o/demo/blueprints/1/line?path=config/postgres/starting-data.sql&line=1", **HOST)
+    assert "make a new blueprint" in panel.content.decode()
+
+
 def test_a_hostile_name_is_text_on_every_page(demo: Organization, alice: Any, client: Client) -> None:
     name = "<script>alert(1)</script> `x` {{ 7*7 }}"
     org_actions.attach(org=demo, name="demo-schema.sql", content=SCHEMA, actor=alice)
     org_actions.set_needs(org=demo, actor=alice, text=DEMO.replace("Demo League", f'"{name}"'))
     make_blueprint(org=demo, actor=alice)
     client.force_login(alice)
-    for path in ("", "o/demo/", "o/demo/needs", "o/demo/compare", "o/demo/blueprints/1", "o/demo/people"):
+    for path in (
+        "",
+        "o/demo/",
+        "o/demo/needs",
+        "o/demo/compare",
+        "o/demo/blueprints/1",
+        "o/demo/blueprints/1/lines?path=RUNBOOK.md",
+        "o/demo/people",
+    ):
         text = client.get(f"/{path}", **HOST).content.decode()
         assert "<script>alert" not in text
         assert "49" not in text.split("&lt;script&gt;")[-1][:60]

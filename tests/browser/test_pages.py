@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
@@ -9,7 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.site import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
-PAGES = ("", "new", "o/{}/", "o/{}/needs", "o/{}/needs/import", "o/{}/needs/history", "o/{}/blueprints/1", "o/{}/compare", "o/{}/compare?view=side",
+PAGES = ("", "new", "o/{}/", "o/{}/needs", "o/{}/needs/import", "o/{}/needs/history", "o/{}/blueprints/1", "o/{}/blueprints/1/lines?path=stack.yml",
+         "o/{}/compare", "o/{}/compare?view=side",
          "o/{}/secrets", "o/{}/plans/1", "o/{}/runs", "o/{}/runs/1", "o/{}/people", "nothing-here")  # fmt: skip
 
 
@@ -62,6 +65,14 @@ def test_a_wrong_answer_is_marked_beside_its_question_and_nothing_is_saved(page:
     expect(page.get_by_text("Nothing was saved.")).to_be_visible()
     marked = page.locator("[data-key='access.localhost.host'] .error")
     expect(marked).to_contain_text("is not a host name")
+
+
+def test_a_lines_number_opens_where_it_comes_from_by_keyboard(page: Page, shown: Site) -> None:
+    page.goto(f"{shown.url}/o/{shown.slug}/blueprints/1/lines?path=config/redis/redis.conf")
+    page.get_by_role("link", name="Line 11", exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#origin")).to_contain_text("templates/components/redis/config/redis.conf.j2:10")
+    expect(page.locator("#L11")).to_have_attribute("title", re.compile(r"needs options\.redis\.memory_mib"))
 
 
 def test_a_copy_button_copies(page: Page, shown: Site) -> None:

@@ -15,7 +15,7 @@ from sprocket_v2.celery import LONGEST_RUN_S, app, configuration
 
 def test_without_an_address_messages_are_files_in_the_data_folder(tmp_path: Path) -> None:
     made = configuration("", tmp_path)
-    assert made["broker_url"] == f"{broker.ALIAS}://"
+    assert made["broker_url"] == f"{broker.ALIAS}://localhost//"
     options = made["broker_transport_options"]
     assert options["polling_interval"] == 0.1
     assert all(Path(options[key]).is_relative_to(tmp_path) for key in ("data_folder_in", "processed_folder", "control_folder"))

@@ -88,6 +88,8 @@ JSON: list[list[str]] = [
     ["--json", "render", "{league}", "--out", "{tmp}/bundle"],
     ["explain", "{league}", "--json"],
     ["explain", "{league}", "redis", "--json"],
+    ["explain", "{league}", "stack.yml:42", "--json"],
+    ["explain", "{league}", "stack.yml:4200", "--json"],
     ["diff", "{league}", "{league}", "--json"],
     ["diff", "{league}", "{demo}", "--json"],
     ["diff", "{league}", "{demo}", "--json", "--files"],
@@ -141,6 +143,41 @@ def test_explain_of_what_is_not_there_says_what_would_bring_it(league: Path, com
     done = sprocket("explain", league, component)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"error: {league}: {message}\n  hint: `sprocket explain NEEDS` lists what is in\n"
+
+
+def test_explain_of_a_line_says_component_template_line_reason_and_need(league: Path, tmp_path: Path) -> None:
+    sprocket("render", league, "--out", tmp_path / "bundle")
+    lines = (tmp_path / "bundle" / "config" / "redis" / "redis.conf").read_text().splitlines()
+    number = next(i for i, line in enumerate(lines, start=1) if line.startswith("maxmemory "))
+    done = sprocket("explain", league, f"config/redis/redis.conf:{number}")
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        lines[number - 1],
+        "  component    redis",
+        "  template     templates/components/redis/config/redis.conf.j2:10",
+        "  because      every deployment of this generation has it; API needs it",
+        "  needs        options.redis.memory_mib",
+    ]
+    data = json.loads(sprocket("explain", league, f"config/redis/redis.conf:{number}", "--json").stdout)
+    assert (data["file"], data["line"], data["template_line"]) == ("config/redis/redis.conf", number, 10)
+
+
+@pytest.mark.parametrize(
+    ("place", "message", "hint"),
+    [
+        ("deploy.sh:9999", "deploy.sh: there is no line 9999", "name one from 1 to "),
+        ("deploy.sh:0", "deploy.sh: there is no line 0", "name one from 1 to "),
+        ("deploy.sh:-1", "deploy.sh: there is no line -1", "name one from 1 to "),
+        ("deploy.sh:last", "deploy.sh: there is no line last", "name one from 1 to "),
+        ("deploy.sh", "deploy.sh: which line?", "name one from 1 to "),
+        ("nothing.yml:1", "nothing.yml: no file is called 'nothing.yml'", "one of RUNBOOK.md, "),
+        ("../stack.yml:1", "../stack.yml: no file is called '../stack.yml'", "one of RUNBOOK.md, "),
+    ],
+)
+def test_explain_of_a_line_that_is_not_there_says_which_are(league: Path, place: str, message: str, hint: str) -> None:
+    done = sprocket("explain", league, place)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {message}\n  hint: {hint}")
 
 
 def test_diff_of_the_same_is_0_and_of_others_1(league: Path, tmp_path: Path) -> None:

@@ -52,6 +52,12 @@ def test_an_organization_is_listed_and_shown(terminal: Terminal) -> None:
     assert terminal.json("org", "show", "demo")["people"] == {"admin": "owner"}
 
 
+def test_a_line_is_explained_from_the_newest_needs(terminal: Terminal) -> None:
+    assert terminal.json("explain", "demo", "stack.yml:57") == terminal.json("explain", "orgs/demo.yaml", "stack.yml:57")
+    terminal.run("explain", "nowhere", "stack.yml:57", code=2)
+    assert "no organization" in terminal.said
+
+
 def test_needs_come_out_as_they_went_in(terminal: Terminal, tmp_path: Path) -> None:
     assert terminal.run("needs", "show", "demo").strip() == (ROOT / "orgs" / "demo.yaml").read_text().strip()
     terminal.run("needs", "export", "demo", "--out", str(tmp_path / "out.yaml"))
