@@ -190,4 +190,5 @@ def _digest(root: Path) -> str:
         for file in sorted((root / part).rglob("*")):
             if file.is_file() and "cases" not in file.parts and file.suffix != ".md":
                 digest.update(f"{file.relative_to(root).as_posix()}\0".encode() + file.read_bytes() + b"\0")
+    digest.update((root / "prices.yaml").read_bytes())
     return digest.hexdigest()

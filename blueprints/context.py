@@ -11,7 +11,7 @@ from typing import Any
 from blueprints.access import WayIn, aliases
 from blueprints.manifest import ServiceManifest
 from blueprints.names import content_version, docker_name, part_of
-from blueprints.resolve import Resolution, ResolvedComponent, ResolvedSecret, is_job
+from blueprints.resolve import Resolution, ResolvedComponent, ResolvedSecret
 
 Plain = dict[str, Any]
 READABLE = 0o444
@@ -195,7 +195,7 @@ def config_name(slug: str, component: str, file: str, text: str) -> str:
 
 def _service(resolution: Resolution, component: ResolvedComponent, service: ServiceManifest, configs: Mapping[str, str]) -> Plain:
     slug = resolution.needs.slug
-    job = is_job(service)
+    job = service.is_job
     memory_mib = int(component.inputs[service.memory])
     return {
         "key": service.key,
@@ -257,7 +257,7 @@ def probes(resolution: Resolution) -> list[Plain]:
     found = []
     for component in resolution.components:
         for service in component.services:
-            if service.probe is not None and not is_job(service):
+            if service.probe is not None and not service.is_job:
                 address = f"{service.key}:{service.probe.port}"
                 url = f"http://{address}{service.probe.path}" if service.probe.path else ""
                 found.append(

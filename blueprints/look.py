@@ -41,6 +41,7 @@ class Look:
     to_bring: tuple[ToBring, ...]
     findings: tuple[Finding, ...]
     web_origin: str
+    size_words: str
 
 
 def look_at(resolution: Resolution) -> Look:
@@ -56,4 +57,11 @@ def look_at(resolution: Resolution) -> Look:
             ToBring(name, secret.manifest.title, secret.manifest.why, secret.manifest.where_to_get, secret.manifest.pattern,
                     redirect if is_client else "", "Enter this redirect address there, exactly" if is_client else "")
         )  # fmt: skip
-    return Look(services, sum(s.memory_mib for s in services), tuple(bring), resolution.findings, resolution.ways[0].web_origin)
+    return Look(
+        services,
+        sum(s.memory_mib for s in services),
+        tuple(bring),
+        resolution.findings,
+        resolution.ways[0].web_origin,
+        resolution.size.words,
+    )

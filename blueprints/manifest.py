@@ -126,6 +126,11 @@ class ServiceManifest:
     image: ImageManifest | None
     probe: Probe | None
 
+    @property
+    def is_job(self) -> bool:
+        """It runs once and ends; everything else lasts."""
+        return self.stage in ("restore", "jobs")
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:

@@ -12,6 +12,7 @@ from blueprints.catalog import DEPLOYED, Catalog, needs_value
 from blueprints.findings import Finding, findings_for
 from blueprints.lock import UNRESOLVED, Lock, LockedImage
 from blueprints.manifest import ImageManifest, Input, Manifest, SecretManifest, ServiceManifest, Wanted
+from blueprints.sizes import Size, refuse_too_small, size_of
 from orgs.needs import Features, Needs
 from orgs.needs_file import needs_digest
 from sprocket_v2.errors import ResolveError
@@ -43,7 +44,7 @@ class ResolvedComponent:
     @property
     def memory_mib(self) -> int:
         """What its lasting services may use together; a job's memory is free again after it."""
-        lasting = [s for s in self.services if not is_job(s)]
+        lasting = [s for s in self.services if not s.is_job]
         return sum(int(self.inputs[s.memory]) * self.replicas_of(s) for s in lasting)
 
     @property
@@ -97,15 +98,11 @@ class Resolution:
     ways: tuple[WayIn, ...]
     starting_data: str
     findings: tuple[Finding, ...]
+    size: Size
 
     def component(self, name: str) -> ResolvedComponent | None:
         """The component of this name, when it is in."""
         return next((component for component in self.components if component.name == name), None)
-
-
-def is_job(service: ServiceManifest) -> bool:
-    """A job runs once and ends; everything else lasts."""
-    return service.stage in ("restore", "jobs")
 
 
 def resolve(needs: Needs, catalog: Catalog, lock: Lock | None = None, attachments: Mapping[str, bytes] | None = None) -> Resolution:
@@ -133,6 +130,8 @@ def resolve(needs: Needs, catalog: Catalog, lock: Lock | None = None, attachment
     deployed = frozenset(reasons)
     components = tuple(_component(needs, candidates[name], reasons[name], lock, deployed) for name in _start_order(candidates, deployed))
     ways = ways_in(needs.access)
+    size = size_of(components, catalog.root)
+    refuse_too_small(needs, size)
     return Resolution(
         needs=needs,
         needs_digest=needs_digest(needs),
@@ -143,6 +142,7 @@ def resolve(needs: Needs, catalog: Catalog, lock: Lock | None = None, attachment
         ways=ways,
         starting_data=_starting_data(needs, attachments or {}),
         findings=findings_for(needs, ways, components),
+        size=size,
     )
 
 

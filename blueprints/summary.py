@@ -39,6 +39,7 @@ def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: 
             }
             for component in resolution.components
         ],
+        "size": size_data(resolution),
         "access": {
             "canonical": context.way_facts(resolution.ways[0]),
             "ways": [context.way_facts(way) for way in resolution.ways],
@@ -54,6 +55,19 @@ def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: 
             {"path": path, "sha256": hashlib.sha256(text.encode()).hexdigest(), "template": templates.get(path, "")}
             for path, text in sorted(files.items())
         ],
+    }
+
+
+def size_data(resolution: Resolution) -> dict[str, Any]:
+    """The machine it needs, and what that costs a month; `machine` is unknown where the price table has none."""
+    size = resolution.size
+    return {
+        "memory_mib": size.memory_mib,
+        "needed_mib": size.needed_mib,
+        "cores": size.cores,
+        "machine": size.machine.name if size.machine else "unknown",
+        "monthly_usd": size.machine.monthly if size.machine else None,
+        "prices_of": size.prices.dated,
     }
 
 

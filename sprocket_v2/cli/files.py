@@ -17,6 +17,7 @@ from blueprints.lock import read_lock
 from blueprints.render import render
 from blueprints.rendering import MANIFEST, Rendering, read_bundle, write_bundle
 from blueprints.resolve import Resolution, ResolvedComponent, questions_of, resolve
+from blueprints.summary import size_data
 from blueprints.trace import line_of, trace
 from orgs.needs import Needs
 from orgs.needs_file import MAX_BYTES, parse_needs
@@ -95,10 +96,18 @@ def explain_command(
         rows = [(c.name, f"{c.memory_mib} MiB", "; ".join(c.reasons)) for c in resolution.components]
         total = sum(c.memory_mib for c in resolution.components)
         left = sorted(set(catalog.components) - {c.name for c in resolution.components})
-        words = f"{table(rows, ('component', 'memory', 'because'))}\n\n{total} MiB in all." + (
+        words = f"{table(rows, ('component', 'memory', 'because'))}\n\n{total} MiB in all. {resolution.size.words}" + (
             f" Not asked for: {', '.join(left)}." if left else ""
         )
-        out.result({"components": [_explained(resolution, c) for c in resolution.components], "memory_mib": total, "left_out": left}, words)
+        out.result(
+            {
+                "components": [_explained(resolution, c) for c in resolution.components],
+                "memory_mib": total,
+                "size": size_data(resolution),
+                "left_out": left,
+            },
+            words,
+        )
         return
     found = resolution.component(component)
     if found is None:

@@ -77,6 +77,13 @@ class EngineStage:
             assert time.monotonic() < limit, [event.line() for event in self.events]
             time.sleep(0.05)
 
+    def wait_for_service(self, key: str, *, limit_s: float = 30.0) -> None:
+        """Until the swarm has it."""
+        limit = time.monotonic() + limit_s
+        while not any(service.name == f"{self.slug}_{key}" for service in connect().live_services(self.slug)):
+            assert time.monotonic() < limit, [event.line() for event in self.events]
+            time.sleep(0.05)
+
     def written(self) -> str:
         """Everything on disk: state, run folder, journal."""
         return "".join(path.read_bytes().decode("utf-8", "replace") for path in self.folder.rglob("*") if path.is_file())

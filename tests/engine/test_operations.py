@@ -132,6 +132,7 @@ def test_after_a_kill_nothing_lives_and_who_holds_the_lease_unlocks_and_adopts(s
 
     def kill() -> None:
         stage.wait_for("service/doomed")
+        stage.wait_for_service("doomed")  # the step is announced before the service exists
         os.kill(stage.group[0], signal.SIGKILL)
 
     killer = threading.Thread(target=kill)

@@ -50,8 +50,8 @@ def _service(swarm: DockerSwarm, slug: str, **more: Any) -> ServiceArgs:
     args = ServiceArgs(
         name=f"{slug}_thing", labels=_labels(slug, "service/thing", **kind), image=IMAGE, image_id="", entrypoint=(), command=("sleep", "600"),
         environment={}, user="", healthcheck=None, mounts=(), secrets=(), configs=(), networks=(Attached(_network(swarm, slug), ("thing",)),),
-        ports=(), replicas=1, memory_bytes=64 * 1024**2, init=True, stop_grace_s=1.0, restart="any", restart_delay_s=1.0, order="stop-first",
-        monitor_s=2.0, log_driver="json-file", log_options={"max-size": "1m"},
+        ports=(), replicas=1, nano_cpus=0, memory_bytes=64 * 1024**2, init=True, stop_grace_s=1.0, restart="any", restart_delay_s=1.0,
+        order="stop-first", monitor_s=2.0, log_driver="json-file", log_options={"max-size": "1m"},
     )  # fmt: skip
     return replace(args, **more)
 

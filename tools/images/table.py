@@ -68,11 +68,25 @@ IMAGES: tuple[Image, ...] = (
             "submission-service",
             "server-analytics-service",
             "image-generation-service",
-            "replay-parse-service",
+            "image-generation-frontend",
         )
     ),
+    Image(
+        f"{APPLICATIONS}/replay-parse-service:standin",
+        True,
+        (*_STANDIN, "COPY standins/bin/replay-parser /app/start.sh", 'CMD ["./start.sh"]'),
+    ),
+    Image(f"{APPLICATIONS}/elo-service:standin", True, (*_STANDIN, 'CMD ["elo"]')),
     _backing("influxdb:2.7-standin", "influxd"),
     _backing("rabbitmq:3.13-standin", "rabbitmq-server", "COPY files/run.sh /usr/local/bin/docker-entrypoint.sh"),
     _backing("grafana/grafana:11-standin", "grafana-stand"),
     _backing("twinproduction/gatus:v5-standin", "gatus"),
+    _backing("minio/minio:standin", "minio"),
+    Image("grafana/loki:standin", True, (*_STANDIN, 'ENTRYPOINT ["loki"]')),
+    _backing("telegraf:1.34-standin", "telegraf"),
+    _backing("neo4j:standin", "neo4j-stand", "COPY files/tini.sh /usr/bin/tini", "COPY files/neo4j.sh /startup/docker-entrypoint.sh"),
+    _backing("n8nio/n8n:standin", "n8n"),
+    _backing("dgraph/dgraph:standin", "dgraph"),
+    # The real server, from its package on PyPI.
+    Image("openbao/openbao:2.7.2", False, ("COPY bao /usr/local/bin/bao", "RUN mkdir -p /openbao/file /openbao/config", 'CMD ["bao"]')),
 )

@@ -48,6 +48,11 @@ def main(arguments: list[str]) -> int:
 
         bot()
         return 0
+    elif script == "/app/build/index.js":
+        from standin.others import editor
+
+        editor()
+        return 0
     elif "/clients/web/build/" in script:
         from standin.web import web
 

@@ -1,11 +1,12 @@
 # templates/components/openbao/config/openbao.hcl.j2
-# Reached inside the deployment only. Memory cannot be locked without an added capability, which tenants do not get.
-disable_mlock = true
-ui            = false
-api_addr      = "http://openbao:8200"
+# Reached inside the deployment only.
+ui           = false
+api_addr     = "http://openbao:8200"
+cluster_addr = "http://openbao:8201"
 
-storage "file" {
-  path = "/openbao/file"
+storage "raft" {
+  path    = "/openbao/file"
+  node_id = "openbao"
 }
 
 listener "tcp" {

@@ -1,0 +1,2 @@
+#!/bin/sh
+exec neo4j-stand
