@@ -71,6 +71,8 @@ IMAGES: tuple[Image, ...] = (
             "image-generation-frontend",
         )
     ),
+    # As upstream's image does, it looks for its settings in a folder nobody mounts; the blueprint has to say otherwise.
+    Image(f"{APPLICATIONS}/monolith:standin", True, (*_STANDIN, "ENV NODE_CONFIG_DIR=/app/core/config", 'CMD ["node"]')),
     Image(
         f"{APPLICATIONS}/replay-parse-service:standin",
         True,
