@@ -66,7 +66,7 @@ def generation_facts(resolution: Resolution) -> Plain:
     login, site = profile.login, profile.site
     return {
         "login": {
-            "start": f"{way.api_origin}{login.start}",
+            "start": f"{way.api_origin}{login.start}" if login.start else "",
             "callbacks": {provider: f"{way.api_origin}{login.callback_of(provider)}" for provider in login.providers},
         },
         "site": {

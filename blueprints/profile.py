@@ -14,7 +14,10 @@ PUBLIC, INSIDE = "public", "inside"
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How people sign in: by whom, and the API's paths for it. `{provider}` in `callback` stands for the provider's name."""
+    """How people sign in: by whom, and the API's paths for it; `start` is empty where it is not known.
+
+    `{provider}` in `callback` stands for the provider's name.
+    """
 
     providers: tuple[str, ...]
     start: str
@@ -107,7 +110,7 @@ def read_profile(file: Path, rules: Mapping[Path_, Rule]) -> Profile:
         summary=data["summary"],
         contract=data["contract"],
         components=tuple(data["components"]),
-        login=Login(tuple(login["providers"]), login["start"], login["callback"]),
+        login=Login(tuple(login["providers"]), login.get("start", ""), login["callback"]),
         site=Site(site["page"], site["redirects"], site.get("marker", ""), site["calls"], tuple(site["ask"])),
         api=Api(api["graphql"], api.get("bare_query_status", 0), api["checks_origin"]),
         queues=tuple(data.get("queues", ())),

@@ -152,7 +152,7 @@ CLOSURE = [
                                "minio": ("Replay parser needs it", "Submissions needs it")}),
     ({"dashboards": True}, {"grafana": ("Dashboards = yes",), "telegraf": ("Grafana needs one of its kind",), "influxdb": ("Telegraf needs one of its kind",)}),
     ({"dashboards": True, "match_statistics": True}, {"grafana": ("Dashboards = yes",), "analytics": ("Match statistics over time = yes",),
-                                                      "influxdb": ("Match statistics over time = yes", "Analytics needs it")}),
+                                                      "influxdb": ("Analytics needs it",)}),
     ({"log_search": True}, {"loki": ("Log search = yes",), "telegraf": ("Loki needs it",), "grafana": ("Loki needs it",)}),
 ]  # fmt: skip
 

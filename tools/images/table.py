@@ -78,6 +78,11 @@ IMAGES: tuple[Image, ...] = (
         True,
         (*_STANDIN, "COPY standins/bin/replay-parser /app/start.sh", 'CMD ["./start.sh"]'),
     ),
+    Image(
+        f"{APPLICATIONS}/sprocket:standin",
+        True,
+        (*_STANDIN, "COPY standins/bin/bun-entrypoint /entrypoint.sh", 'ENTRYPOINT ["/entrypoint.sh"]', 'CMD ["exec", "core"]'),
+    ),
     Image(f"{APPLICATIONS}/elo-service:standin", True, (*_STANDIN, 'CMD ["elo"]')),
     _backing("influxdb:2.7-standin", "influxd"),
     _backing("rabbitmq:3.13-standin", "rabbitmq-server", "COPY files/run.sh /usr/local/bin/docker-entrypoint.sh"),
