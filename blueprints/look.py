@@ -35,6 +35,15 @@ class ToBring:
 
 
 @dataclass(frozen=True, slots=True)
+class Placeholder:
+    """Something the applications insist on, though nothing here uses it; nobody is asked for it."""
+
+    name: str
+    title: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """The panel."""
 
@@ -44,6 +53,7 @@ class Look:
     findings: tuple[Finding, ...]
     web_origin: str
     size_words: str
+    placeholders: tuple[Placeholder, ...] = ()
 
 
 def look_at(resolution: Resolution) -> Look:
@@ -68,4 +78,5 @@ def look_at(resolution: Resolution) -> Look:
         resolution.findings,
         resolution.ways[0].web_origin,
         resolution.size.words,
+        tuple(Placeholder(n, s.manifest.title, s.manifest.why) for n, s in resolution.secrets.items() if s.kind == "placeholder"),
     )
