@@ -158,9 +158,11 @@ def _check_profile(profile: Profile, catalog: Catalog) -> None:
     for name in profile.components:
         if name not in catalog.components:
             raise CatalogError(f"{name!r} is no component", hint="see templates/components", where=where)
+    parts = {part for m in catalog.of(profile.name).values() for part in (m.name, m.role, *(play.role for play in m.plays))}
     for limit in profile.findings:
         for wanted in limit.only_when:
-            _check_question(wanted, where)
+            if wanted.need != DEPLOYED or wanted.value not in parts:
+                _check_question(wanted, where)
     filled: dict[str, str] = {}
     for name, manifest in catalog.of(profile.name).items():
         for part in {name, manifest.role, *(play.role for play in manifest.plays)}:

@@ -23,6 +23,8 @@ class Deployed(Protocol):
     @property
     def subdomain(self) -> str | None: ...
     @property
+    def parts(self) -> tuple[str, ...]: ...
+    @property
     def images(self) -> Mapping[str, LockedImage]: ...
 
 
@@ -41,7 +43,13 @@ def findings_for(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Dep
     Raises:
         ResolveError: an image without digest on a deployment the whole internet can reach.
     """
-    found = [*_people(needs), *_access(needs, ways), *_routes(ways, components), *_images(needs, components), *_generation(needs, profile)]
+    found = [
+        *_people(needs),
+        *_access(needs, ways),
+        *_routes(ways, components),
+        *_images(needs, components),
+        *_generation(needs, profile, components),
+    ]
     return tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
 
 
@@ -92,11 +100,12 @@ def _images(needs: Needs, components: Sequence[Deployed]) -> Iterator[Finding]:
     yield Finding("info", f"Images go by tag, without a digest: {', '.join(loose)}.", "`sprocket images lock` pins them.")
 
 
-def _generation(needs: Needs, profile: Profile) -> Iterator[Finding]:
+def _generation(needs: Needs, profile: Profile, components: Sequence[Deployed]) -> Iterator[Finding]:
     """What the generation cannot do, where it matters with these needs."""
     unused = [name for name in needs.login if name not in profile.login.providers]
     if unused:
         yield Finding("info", f"Login by {', '.join(unused)} is not wired into the applications today.", "Players sign in with Discord.")
+    parts = frozenset(part for component in components for part in component.parts)
     for limit in profile.findings:
-        if all(holds(needs, wanted, "") for wanted in limit.only_when):
+        if all(holds(needs, wanted, "", parts) for wanted in limit.only_when):
             yield Finding(limit.severity, limit.message, limit.hint)
