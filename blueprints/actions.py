@@ -147,6 +147,7 @@ def compare_blueprints(old: Blueprint | None, new: Blueprint) -> Comparison:
         rendering_of_row(new),
         needs_of(old.needs_revision) if old else None,
         needs_of(new.needs_revision),
+        load_catalog().option_titles(),
     )
 
 

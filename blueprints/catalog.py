@@ -55,6 +55,14 @@ class Catalog:
         images = {name: manifest.image for name, manifest in self.components.items()}
         return images | {s.key: s.image for manifest in self.components.values() for s in manifest.services if s.image}
 
+    def option_titles(self) -> dict[str, str]:
+        """`options.<component>.<input>` -> the component and its question, in words and with the unit."""
+        return {
+            f"options.{name}.{question.name}": f"{manifest.title}: {question.title}" + (f" ({question.unit})" if question.unit else "")
+            for name, manifest in self.components.items()
+            for question in manifest.inputs
+        }
+
 
 def load_catalog(root: Path = TEMPLATES) -> Catalog:
     """The catalog of a release, read once per process and folder.

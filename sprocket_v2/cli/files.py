@@ -187,7 +187,7 @@ def diff_command(
     """Compare needs files, bundle folders or stored blueprints. Exit code 0 when they are the same, 1 when they differ."""
     catalog = load_catalog()
     (old_needs, before), (new_needs, after) = _side(old, catalog), _side(new, catalog)
-    comparison = compare(before, after, old_needs, new_needs)
+    comparison = compare(before, after, old_needs, new_needs, catalog.option_titles())
     show_comparison(comparison, as_markdown, full)
     raise typer.Exit(DONE if comparison.is_same else FAILED)
 
