@@ -93,9 +93,9 @@ def explain_command(
         _explain_line(resolution, catalog, component)
         return
     if component is None:
-        rows = [(c.name, f"{c.memory_mib} MiB", "; ".join(c.reasons)) for c in resolution.components]
+        rows = [(c.name, f"{c.memory_mib} MiB", "; ".join(c.reasons) + _along(c)) for c in resolution.components]
         total = sum(c.memory_mib for c in resolution.components)
-        left = sorted(set(catalog.components) - {c.name for c in resolution.components})
+        left = sorted(set(catalog.of(resolution.profile.name)) - {c.name for c in resolution.components})
         words = f"{table(rows, ('component', 'memory', 'because'))}\n\n{total} MiB in all. {resolution.size.words}" + (
             f" Not asked for: {', '.join(left)}." if left else ""
         )
@@ -111,13 +111,14 @@ def explain_command(
         return
     found = resolution.component(component)
     if found is None:
-        raise ResolveError(_absent(component, catalog), hint="`sprocket explain NEEDS` lists what is in", where=str(needs))
+        raise ResolveError(_absent(component, catalog, resolution), hint="`sprocket explain NEEDS` lists what is in", where=str(needs))
     data = _explained(resolution, found)
     inputs: list[tuple[str, ...]] = [
         (i["name"], str(i["value"]) + (f" {i['unit']}" if i["unit"] else ""), i["from"], i["help"]) for i in data["inputs"]
     ]
     secrets = [(s["name"], s["kind"], s["why"]) for s in data["secrets"]]
-    parts = [f"{style(found.manifest.title, 'bold')}: {found.manifest.summary}", *(f"  because {reason}" for reason in found.reasons), ""]
+    parts = [f"{style(found.manifest.title, 'bold')}: {found.manifest.summary}", *(f"  because {reason}" for reason in found.reasons)]
+    parts += [*(f"  comes along with {answer}" for answer in found.through), ""]
     parts += [table(inputs, ("input", "value", "from", "what it is")), ""]
     parts += [table(secrets, ("secret", "kind", "why"))] if secrets else []
     out.result(data, "\n".join(parts))
@@ -149,10 +150,19 @@ def _explain_line(resolution: Resolution, catalog: Catalog, place: str) -> None:
     out.result({"file": path, **asdict(origin)}, "\n".join(words))
 
 
-def _absent(component: str, catalog: Catalog) -> str:
+def _along(component: ResolvedComponent) -> str:
+    """The answers that drag a component in which nobody asked for."""
+    return f" (comes along with {'; '.join(component.through)})" if component.through else ""
+
+
+def _absent(component: str, catalog: Catalog, resolution: Resolution) -> str:
     manifest = catalog.components.get(component)
     if manifest is None:
         return f"no component is called {component!r}"
+    if component not in catalog.of(resolution.profile.name):
+        return f"{component} is not of this generation; it is of profile {', '.join(manifest.profiles)}"
+    if not manifest.wanted_when:
+        return f"{component} is not in this deployment; it comes with what needs it"
     wanted = " or ".join(f"{w.need} = {str(w.value).lower()}" for w in manifest.wanted_when)
     return f"{component} is not in this deployment; it would be with {wanted}"
 
@@ -164,6 +174,8 @@ def _explained(resolution: Resolution, component: ResolvedComponent) -> dict[str
         "title": component.manifest.title,
         "summary": component.manifest.summary,
         "reasons": list(component.reasons),
+        "through": list(component.through),
+        "plays": list(component.plays),
         "memory_mib": component.memory_mib,
         "image": component.image.reference,
         "inputs": [
