@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from blueprints.actions import draw_newest, make_blueprint, newest_blueprint, rendering_of_row
+from blueprints.secret_files import takes_lines
 from orgs.access import orgs_of
 from orgs.actions import current_needs
 from orgs.models import Organization
@@ -95,7 +96,9 @@ def secrets(request: HttpRequest, org: Organization) -> HttpResponse:
             return redirect("secrets", org.slug)
     versions = SecretVersion.objects.for_org(org).select_related("secret", "author").order_by("secret_id", "version")
     newest = {v.secret.name: v for v in versions}
-    rows = [{"name": n, "item": i, "version": newest.get(n), "error": errors.get(n)} for n, i in wanted.items()]
+    rows = [
+        {"name": n, "item": i, "version": newest.get(n), "error": errors.get(n), "lines": takes_lines(i["pattern"])} for n, i in wanted.items()
+    ]
     rows.sort(key=lambda row: (row["item"]["kind"] != "supplied", row["version"] is not None, row["name"]))
     context = {"org": org, "rows": rows, "problem": problem, "redirect": (_access(newest_blueprint(org)) or {}).get("api_origin", "")}
     return render(request, "provisioning/secrets.html", context, status=422 if errors else 200)
