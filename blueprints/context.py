@@ -123,7 +123,7 @@ def cache_facts(resolution: Resolution) -> Plain:
 
 def routers(resolution: Resolution) -> list[Plain]:
     """Every route through Traefik: name, rule, entry point, service, middlewares; and on a public way the redirect to HTTPS."""
-    by_name = {way.way: way for way in resolution.ways}
+    by_name: dict[str, WayIn] = {way.way: way for way in resolution.ways}
     reached = [row for row in routes(resolution) if row.router]
     found: list[Plain] = [
         {

@@ -40,7 +40,14 @@ def findings_for(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Dep
     Raises:
         ResolveError: an image without digest on a deployment the whole internet can reach.
     """
-    found = [*_people(needs), *_access(needs, ways), *_budget(ways, components), *_routes(ways, components), *_images(needs, ways, components), *_database(needs)]
+    found = [
+        *_people(needs),
+        *_access(needs, ways),
+        *_budget(ways, components),
+        *_routes(ways, components),
+        *_images(needs, ways, components),
+        *_database(needs),
+    ]
     return tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
 
 
@@ -78,7 +85,9 @@ def _certificates(ways: tuple[WayIn, ...]) -> Iterator[Finding]:
         )
     if "private" in authorities:
         yield Finding(
-            "warning", "Certificates come from a private authority.", "Only computers that were told to trust it open the site without a warning."
+            "warning",
+            "Certificates come from a private authority.",
+            "Only computers that were told to trust it open the site without a warning.",
         )
     if "live" in authorities and not authorities["live"].hsts:
         yield Finding(

@@ -97,7 +97,7 @@ def entry_port(way: WayIn, subdomain: str | None) -> int | None:
     return way.api_port if subdomain == "api" else None
 
 
-def _route(needs: Needs, way: WayIn, canonical: bool, manifest: Manifest, subdomain: str, path: str) -> Route:  # noqa: FBT001
+def _route(needs: Needs, way: WayIn, canonical: bool, manifest: Manifest, subdomain: str, path: str) -> Route:
     port = entry_port(way, subdomain)
     host = way.api_host if subdomain == "api" else f"{subdomain}.{way.host}" if subdomain and way.subdomains else way.host
     is_api, is_web = subdomain == "api", subdomain == ""

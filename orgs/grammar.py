@@ -66,7 +66,9 @@ def lan_host(value: str) -> str:
         if address in TAILNET:
             raise ValueError(f"{shown(value)} is an address of a tailnet: describe it under vpn")
         if not address.is_private or address.is_loopback or address.is_unspecified:
-            raise ValueError(f"{shown(value)} is no address of a local network: use this machine's own, such as 192.168.1.20, or public with a domain")
+            raise ValueError(
+                f"{shown(value)} is no address of a local network: use this machine's own, such as 192.168.1.20, or public with a domain"
+            )
     return host_or_address(value)
 
 
@@ -102,7 +104,9 @@ def https_url(value: str) -> str:
     """An address that begins with https://, without user, query and fragment."""
     found = _HTTPS_URL.match(value)
     if not found or len(value) > 200 or ".." in value or int(found["port"] or 443) > 65535:
-        raise ValueError(f"{shown(value)} is not such an address: write https://, a host, and a path, such as https://ca.example.org/acme/directory")
+        raise ValueError(
+            f"{shown(value)} is not such an address: write https://, a host, and a path, such as https://ca.example.org/acme/directory"
+        )
     host_or_address(found["host"])
     return value
 

@@ -33,7 +33,9 @@ from orgs.grammar import (
 )
 
 Way = Literal["localhost", "lan", "vpn", "public"]
-DnsProvider = Literal["none", "cloudflare", "desec", "digitalocean", "dnsimple", "duckdns", "gandiv5", "hetzner", "linode", "netlify", "vultr"]
+DnsProvider = Literal[
+    "none", "cloudflare", "desec", "digitalocean", "dnsimple", "duckdns", "gandiv5", "hetzner", "linode", "netlify", "vultr"
+]
 WAYS: tuple[Way, ...] = ("localhost", "lan", "vpn", "public")
 
 
@@ -247,7 +249,9 @@ class Vpn(Lan):
 class Public(_Part):
     """Reached from the internet on a domain, with certificates from Let's Encrypt."""
 
-    domain: PublicDomain = Field(default="", validate_default=True, title="Domain", description="The web; the API is api.<domain>. Both need a DNS record.")
+    domain: PublicDomain = Field(
+        default="", validate_default=True, title="Domain", description="The web; the API is api.<domain>. Both need a DNS record."
+    )
     email: Email = Field(title="E-mail for Let's Encrypt", description="Where notices about certificates go.")
     certificates: Literal["staging", "live", "private"] = Field(
         default="staging",
@@ -256,15 +260,21 @@ class Public(_Part):
         "Once the routes page says that it was issued, choose live. Private is an authority of your own.",
     )
     acme_server: HttpsUrl | None = Field(
-        default=None, title="Address of the private authority", description="Its ACME directory, for private only; its own certificate is brought as a secret."
+        default=None,
+        title="Address of the private authority",
+        description="Its ACME directory, for private only; its own certificate is brought as a secret.",
     )
     challenge: Literal["tls", "dns"] = Field(
-        default="tls", title="Proof of the domain", description="TLS: port 443 is reached from the internet. DNS: a record made by your provider's API."
+        default="tls",
+        title="Proof of the domain",
+        description="TLS: port 443 is reached from the internet. DNS: a record made by your provider's API.",
     )
     dns_provider: DnsProvider = Field(
         default="none", title="DNS provider", description="Whose API makes the record, for proof by DNS; its token is brought as a secret."
     )
-    hsts: bool = _yes_no("Insist on HTTPS", "Browsers refuse plain HTTP for half a year (HSTS). Only once HTTPS is proved; it cannot be taken back.")
+    hsts: bool = _yes_no(
+        "Insist on HTTPS", "Browsers refuse plain HTTP for half a year (HSTS). Only once HTTPS is proved; it cannot be taken back."
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Public:
@@ -277,7 +287,9 @@ class Public(_Part):
         if self.challenge == "tls" and self.dns_provider != "none":
             raise ValueError(f"dns_provider is {self.dns_provider}, yet challenge is tls: remove it, or choose dns")
         if self.hsts and self.certificates == "staging":
-            raise ValueError("hsts is true, yet certificates is staging, which browsers refuse: choose live first, see it work, then insist")
+            raise ValueError(
+                "hsts is true, yet certificates is staging, which browsers refuse: choose live first, see it work, then insist"
+            )
         return self
 
 
@@ -310,7 +322,9 @@ class Access(_Part):
         for way in self.ways():
             host = self.host_of(way)
             if host in hosts:
-                raise ValueError(f'{hosts[host]} and {way} are both "{host}", and could not tell whom to let in: give each a name of its own')
+                raise ValueError(
+                    f'{hosts[host]} and {way} are both "{host}", and could not tell whom to let in: give each a name of its own'
+                )
             hosts[host] = way
         return self
 

@@ -97,7 +97,8 @@ def secrets(request: HttpRequest, org: Organization) -> HttpResponse:
     versions = SecretVersion.objects.for_org(org).select_related("secret", "author").order_by("secret_id", "version")
     newest = {v.secret.name: v for v in versions}
     rows = [
-        {"name": n, "item": i, "version": newest.get(n), "error": errors.get(n), "lines": takes_lines(i["pattern"])} for n, i in wanted.items()
+        {"name": n, "item": i, "version": newest.get(n), "error": errors.get(n), "lines": takes_lines(i["pattern"])}
+        for n, i in wanted.items()
     ]
     rows.sort(key=lambda row: (row["item"]["kind"] != "supplied", row["version"] is not None, row["name"]))
     context = {"org": org, "rows": rows, "problem": problem, "redirect": (_access(newest_blueprint(org)) or {}).get("api_origin", "")}

@@ -73,7 +73,6 @@ def test_needs_cannot_be_changed_once_made() -> None:
         needs().name = "Other"  # type: ignore[misc]
 
 
-
 def public(**answers: Any) -> dict[str, Any]:
     """A public way in alone, with these answers about it."""
     return {"canonical": "public", "public": {"domain": "league.example.org", "email": "a@b.example", **answers}}
