@@ -19,6 +19,7 @@ from provisioning.models import Plan, Run, SecretVersion, StackState
 from provisioning.progress import engine_progress
 from provisioning.secret_store import secret_versions, set_secret
 from provisioning.states import FINISHED, RunKind
+from provisioning.ways import probe_now, route_rows
 from sprocket_v2.errors import ApplyError, SprocketError
 
 _STEP_WORDS = {"create": "+", "delete": "−", "update": "~", "replace": "±", "same": "=", "import": "<", "read": "?"}
@@ -72,6 +73,31 @@ def _missing(org: Organization) -> list[str]:
         return []
     known = secret_versions(org)
     return [item["title"] for name, item in wanted.items() if item["kind"] == "supplied" and name not in known]
+
+
+def route_matrix(request: HttpRequest, org: Organization) -> HttpResponse:
+    """Every host by every way in, and what the last probe found."""
+    blueprint, rows = route_rows(org=org)
+    state = StackState.objects.for_org(org).first()
+    by_way: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_way.setdefault(row["way"], []).append(row)
+    is_applied = bool(state and blueprint and state.applied_blueprint_id == blueprint.pk)
+    verdict = state.last_verdict if state and is_applied else None
+    context = {"org": org, "blueprint": blueprint, "ways": list(by_way.values()), "is_applied": is_applied, "verdict": verdict}
+    return render(request, "provisioning/routes.html", context)
+
+
+def route_probe(request: HttpRequest, org: Organization) -> HttpResponse:
+    """Try every row now."""
+    try:
+        rows = probe_now(org=org)
+    except SprocketError as error:
+        messages.error(request, f"{error} {error.hint}")
+    else:
+        bad = [row for row in rows if row["result"] and row["result"]["state"] != "ok"]
+        messages.success(request, f"Tried: {len(bad)} of {len(rows)} need a look." if bad else "Tried: every route answers.")
+    return redirect("routes", org.slug)
 
 
 def secrets(request: HttpRequest, org: Organization) -> HttpResponse:
