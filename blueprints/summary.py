@@ -10,6 +10,7 @@ from typing import Any
 from blueprints import context
 from blueprints.names import docker_name
 from blueprints.resolve import Resolution
+from blueprints.routes import routes, routes_data
 
 
 def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: Mapping[str, str]) -> dict[str, Any]:
@@ -47,6 +48,7 @@ def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: 
             "ways": [context.way_facts(way) for way in resolution.ways],
             "cors_origins": list(dict.fromkeys(way.web_origin for way in resolution.ways)),
         },
+        "routes": routes_data(routes(resolution)),
         "verify": {
             "bot": needs.discord.bot,
             "database": context.database_facts(resolution),

@@ -191,15 +191,15 @@ def _explained(resolution: Resolution, component: ResolvedComponent) -> dict[str
 
 
 def diff_command(
-    old: Annotated[Path, typer.Argument(help="Needs file or bundle folder.", metavar="A")],
-    new: Annotated[Path, typer.Argument(help="Needs file or bundle folder.", metavar="B")],
+    old: Annotated[Path, typer.Argument(help="Needs file, bundle folder, or blueprint (ORG/NUMBER).", metavar="A")],
+    new: Annotated[Path, typer.Argument(help="Needs file, bundle folder, or blueprint (ORG/NUMBER).", metavar="B")],
     as_markdown: Annotated[bool, typer.Option("--markdown", help="A message that fits Discord.")] = False,
     full: Annotated[bool, typer.Option("--files", help="Show the files' lines too.")] = False,
 ) -> None:
-    """Compare two needs files or bundle folders. Exit code 0 when they are the same, 1 when they differ."""
+    """Compare needs files, bundle folders or stored blueprints. Exit code 0 when they are the same, 1 when they differ."""
     catalog = load_catalog()
     (old_needs, before), (new_needs, after) = _side(old, catalog), _side(new, catalog)
-    comparison = compare(before, after, old_needs, new_needs)
+    comparison = compare(before, after, old_needs, new_needs, catalog.option_titles())
     show_comparison(comparison, as_markdown, full)
     raise typer.Exit(DONE if comparison.is_same else FAILED)
 
@@ -207,8 +207,26 @@ def diff_command(
 def _side(path: Path, catalog: Catalog) -> tuple[Needs | None, Rendering]:
     if path.is_dir() or path.name == MANIFEST:
         return None, read_bundle(path if path.is_dir() else path.parent)
+    if not path.exists() and re.fullmatch("[a-z][a-z0-9-]*/[0-9]+", str(path)):
+        return _stored(*str(path).split("/"))
     resolution = resolve_file(path, catalog)
     return resolution.needs, render(resolution, catalog)
+
+
+def _stored(slug: str, number: str) -> tuple[Needs, Rendering]:
+    """A stored blueprint's needs and files."""
+    from sprocket_v2.cli.deployments import organization
+
+    org = organization(slug)
+    from blueprints.actions import blueprint_of, newest_blueprint, rendering_of_row
+    from orgs.actions import needs_of
+
+    row = blueprint_of(org, int(number))
+    if row is None:
+        newest = newest_blueprint(org)
+        hint = f"the newest is {slug}/{newest.number}" if newest else f"`sprocket propose {slug}` makes the first"
+        raise ResolveError(f"no blueprint {slug}/{number}", hint=hint, where=f"{slug}/{number}")
+    return needs_of(row.needs_revision), rendering_of_row(row)
 
 
 def show_comparison(comparison: Comparison, as_markdown: bool, full: bool) -> None:
