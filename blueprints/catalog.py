@@ -10,8 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import get_args
 
-from blueprints.manifest import ImageManifest, Manifest, ServiceManifest, Wanted, read_manifest, schema
+from blueprints.manifest import ImageManifest, Manifest, ServiceManifest, Wanted, read_manifest
 from blueprints.profile import Profile, read_profile
+from blueprints.schema import schema
 from orgs.needs import Needs
 from sprocket_v2 import __version__
 from sprocket_v2.errors import CatalogError

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blueprints.manifest import Path_, Rule, Wanted, checked, wanted_lines
+from blueprints.manifest import Wanted, wanted_lines
+from blueprints.schema import Path_, Rule, checked
 
 PUBLIC, INSIDE = "public", "inside"
 
@@ -94,7 +95,7 @@ def read_profile(file: Path, rules: Mapping[Path_, Rule]) -> Profile:
 
     Args:
         file: `<name>.yaml`.
-        rules: `manifest.schema` of the profiles' example.
+        rules: `schema.schema` of the profiles' example.
     Raises:
         CatalogError: the first thing wrong, with file and line.
     """
