@@ -168,7 +168,7 @@ def _check_profile(profile: Profile, catalog: Catalog) -> None:
     for name in profile.components:
         if name not in catalog.components:
             raise CatalogError(f"{name!r} is no component", hint="see templates/components", where=where)
-    parts = {part for m in catalog.of(profile.name).values() for part in (m.name, m.role, *(play.role for play in m.plays))}
+    parts = {part for m in catalog.components.values() for part in (m.name, m.role, *(play.role for play in m.plays))}
     for limit in profile.findings:
         for wanted in limit.only_when:
             if wanted.need != DEPLOYED or wanted.value not in parts:
