@@ -6,8 +6,8 @@
 #   now REASON             make one at once and print its name
 #   health                 whether backups are being made; what Docker asks
 #   newest | list          the newest | all of them, newest first: NAME ok|bad|unread BYTES REASON
-#   verify NAME            compare a backup with its checksums
-#   rows NAME              the rows of each table when it was made, one JSON object a line
+#   show NAME | verify NAME  one of them as `list` does | compare it with its checksums
+#   rows NAME | count      the rows of each table when it was made | now, one JSON object a line
 #   restore-scratch NAME   load it into a database beside the real one, count, compare, drop that database
 #   restore-live NAME      load it beside the real one, count, compare, then exchange the two; nobody may be connected
 #   adopt NAME             take in what was copied to .incoming
@@ -200,7 +200,7 @@ restore_live() ( # name
 case "${1:-}" in
   loop)
     trap 'exit 0' TERM INT
-    rm -rf .new
+    rm -rf .new .incoming
     [ -s .since ] || seconds > .since
     while :; do
       if is_due; then attempt scheduled & wait "$!" || true; fi
@@ -216,13 +216,16 @@ case "${1:-}" in
     name=$(newest_name)
     [ -z "$name" ] || line "$name" unread ;;
   list) for name in $(names); do if is_good "$name"; then line "$name" ok; else line "$name" bad; fi; done ;;
+  show) named "${2:-}"; if is_good "$2"; then line "$2" ok; else line "$2" bad; fi ;;
   verify) named "${2:-}"; verify "$2" ;;
+  count) count "$PGDATABASE" ;;
   rows) named "${2:-}"; verify "$2"; cat "$2/rows.jsonl" ;;
   restore-scratch) named "${2:-}"; restore_scratch "$2" ;;
   restore-live) named "${2:-}"; restore_live "$2" ;;
   adopt)
     echo "${2:-}" | grep -Eqx '[0-9]{8}T[0-9]{6}Z' || die "no backup is called like that"
     is_good .incoming || { rm -rf .incoming; die "the checksum of backup $2 is wrong: it is damaged and was not used"; }
-    if [ -e "$2" ]; then rm -rf .incoming; verify "$2"; else sync .incoming/* .incoming; mv .incoming "$2"; sync .; fi ;;
-  *) die "one of: loop, now REASON, health, newest, list, verify NAME, rows NAME, restore-scratch NAME, restore-live NAME, adopt NAME" ;;
+    # A good one of that name is the same one; a damaged one is worth nothing.
+    if [ -e "$2" ] && is_good "$2"; then rm -rf .incoming; else rm -rf "$2"; sync .incoming/* .incoming; mv .incoming "$2"; sync .; fi ;;
+  *) die "one of: loop, now REASON, health, newest, list, show NAME, verify NAME, rows NAME, count, restore-scratch NAME, restore-live NAME, adopt NAME" ;;
 esac
