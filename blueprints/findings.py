@@ -100,6 +100,12 @@ def _database(needs: Needs) -> Iterator[Finding]:
             "The database begins empty: the deployment will run, and nobody can use it yet.",
             "The applications' migrations do not build an empty database; give a schema file or a backup.",
         )
+    if needs.database.where == "managed":
+        yield Finding(
+            "info",
+            "The database is backed up by its host: there is no backup in this deployment.",
+            "See that the host makes them, and try a restore there.",
+        )
     yield Finding(
         "info",
         "A new player can sign in only when a row for them is in mledb.player, and becomes a member of organization 2.",

@@ -25,6 +25,7 @@ INCOMING = ".incoming"
 _NAME = re.compile(r"\A\d{8}T\d{6}Z\Z")
 _LINE = re.compile(r"\A(\d{8}T\d{6}Z) (ok|bad|unread) (\d+) ([a-z-]+)\Z")
 _SUM = re.compile(r"\A([0-9a-f]{64})  ([a-zA-Z0-9.]+)\Z")
+LATE_AFTER = timedelta(hours=2)  # as the service's own health check
 _PIECE = 1024 * 1024
 _RISKY_OPS = frozenset({"update", "replace", "delete"})
 Where = Literal["deployment", "control plane"]
@@ -125,6 +126,27 @@ def age_words(age: timedelta) -> str:
 def size_words(size: int) -> str:
     """A size as people say it."""
     return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 1024:.1f} KiB"
+
+
+def page_facts(components: Iterable[Mapping[str, Any]], seen: Mapping[str, Any] | None, now: datetime) -> dict[str, Any]:
+    """What an organization's page says of its backups; nothing where the deployment makes none.
+
+    Args:
+        components: of the applied blueprint.json.
+        seen: StackState.backups.
+    """
+    part = next((component for component in components if component["name"] == "backup"), None)
+    if part is None:
+        return {}
+    facts: dict[str, Any] = {"every_minutes": part["inputs"]["every_minutes"], "hour": part["inputs"]["hour"], "name": ""}
+    if seen:
+        facts["seen"] = age_words(now - datetime.fromisoformat(str(seen["seen"])))
+    if seen and seen["name"]:
+        age = now - taken(str(seen["name"]))
+        late = age > timedelta(minutes=int(facts["every_minutes"])) + LATE_AFTER
+        facts |= {"name": seen["name"], "taken": taken(str(seen["name"])), "age": age_words(age), "late": late}
+        facts["size"] = size_words(int(seen["bytes"]))
+    return facts
 
 
 def is_risky(steps: Iterable[Mapping[str, Any]], risky: Iterable[str]) -> bool:

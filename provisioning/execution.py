@@ -166,7 +166,8 @@ class _Execution:
         rendering = rendering_of(blueprint)
         verdict = self._verdict(rendering.blueprint, rendering.lock)
         self._remember(last_verdict=verdict.as_dict())
-        backup_actions.note(self.org)
+        if _has_backups(rendering):
+            backup_actions.note(self.org)
         self._ended(RunState.SUCCEEDED, verdict=verdict.as_dict())
 
     # Parts of them
@@ -209,11 +210,12 @@ class _Execution:
 
     def _backup_first(self, plan: Plan, rendering: Rendering) -> None:
         """The database and what migrates it are not touched before a backup was tried."""
-        services = read_stack(rendering.files[STACK], self.org.slug).services
-        risky = [f"service/{key}" for key, service in services.items() if key == "postgres" or service.stage == "jobs"]
-        said = backup_actions.before_apply(self.org, plan.steps, [*risky, "volume/postgres_data"], self.recorder.beat)
-        if said:
-            self.recorder.say(said)
+        if _has_backups(rendering):
+            services = read_stack(rendering.files[STACK], self.org.slug).services
+            risky = [f"service/{key}" for key, service in services.items() if key == "postgres" or service.stage == "jobs"]
+            said = backup_actions.before_apply(self.org, plan.steps, [*risky, "volume/postgres_data"], self.recorder.beat)
+            if said:
+                self.recorder.say(said)
 
     def _applied(self, plan: Plan, rendering: Rendering, outcome: Outcome) -> None:
         self.recorder.say("looking whether it works")
@@ -225,7 +227,8 @@ class _Execution:
             live_fingerprint=live_fingerprint(docker_reader(), self.org.slug, with_tasks=True),
             last_verdict=verdict.as_dict(),
         )
-        backup_actions.note(self.org)
+        if _has_backups(rendering):
+            backup_actions.note(self.org)
         plan.move(PlanState.APPLIED)
         values: dict[str, Any] = {"verdict": verdict.as_dict(), "changes": dict(outcome.changes)}
         if verdict.runs == "failed":
@@ -275,6 +278,10 @@ class _Execution:
         if not self.run.move(state, under=self.lease.fencing, pid=None, **values):
             self.run.refresh_from_db()
             self.run.move(state, under=self.lease.fencing, pid=None, **values)
+
+
+def _has_backups(rendering: Rendering) -> bool:
+    return any(part["name"] == "backup" for part in rendering.blueprint.get("components", ()))
 
 
 def _last_tried(org: Organization) -> Blueprint | None:
