@@ -18,6 +18,7 @@ from sprocket_v2.errors import CatalogError, RenderError
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 NETWORKS = ("edge", "data", "outbound")
 SPECIAL_NEEDS = frozenset({"always", "component_option"})
+OPTIONS = "options."  # `options.<component>.<input>: true`, another component's or one's own yes-or-no question
 DEPLOYED = "deployed"  # `deployed: <component>`, where the set of components is known already: in secrets and services
 
 
@@ -81,7 +82,13 @@ def _load(root: Path) -> Catalog:
 
 
 def needs_value(needs: Needs, need: str) -> object:
-    """The answer a dotted name stands for. Raises AttributeError for a name that is no question."""
+    """The answer a dotted name stands for; None for a component's own question (`options.<component>.<input>`) nobody answered.
+
+    Raises AttributeError for a name that is no question.
+    """
+    if need.startswith(OPTIONS):
+        _, component, question = need.split(".", 2)
+        return needs.options.get(component, {}).get(question)
     value: object = needs
     for part in need.split("."):
         value = getattr(value, part)
@@ -143,6 +150,9 @@ def _check_together(components: Mapping[str, Manifest]) -> None:
         for wanted in [*manifest.wanted_when, *manifest.left_out_when, *late]:
             if wanted in late and wanted.need == DEPLOYED and wanted.value in components:
                 continue
+            if wanted.need.startswith(OPTIONS):
+                _check_option(wanted.need, components, where)
+                continue
             if wanted.need not in SPECIAL_NEEDS and not _is_question(wanted.need):
                 raise CatalogError(f"{wanted.need!r} is no question of the needs", hint="see orgs/needs.py", where=where)
     for manifest in components.values():
@@ -150,6 +160,14 @@ def _check_together(components: Mapping[str, Manifest]) -> None:
             for secret_name in service.secrets:
                 if secret_name not in owners:
                     raise CatalogError(f"{service.key}: nobody brings secret {secret_name!r}", where=f"{manifest.path}/component.yaml")
+
+
+def _check_option(need: str, components: Mapping[str, Manifest], where: str) -> None:
+    """A yes-or-no question whose default is no: an answer nobody gave counts as no."""
+    _, name, question = (need.split(".", 2) + ["", ""])[:3]
+    asked = components[name].inputs if name in components else ()
+    if not any(item.name == question and item.default is False for item in asked):
+        raise CatalogError(f"{need!r} is no yes-or-no input of a component", hint="its default has to be false", where=where)
 
 
 def _is_question(need: str) -> bool:

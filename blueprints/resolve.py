@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from blueprints.access import WayIn, ways_in
-from blueprints.catalog import DEPLOYED, Catalog, needs_value
+from blueprints.catalog import DEPLOYED, OPTIONS, Catalog, needs_value
 from blueprints.findings import Finding, findings_for
 from blueprints.lock import UNRESOLVED, Lock, LockedImage
 from blueprints.manifest import ImageManifest, Input, Manifest, SecretManifest, ServiceManifest, Wanted
@@ -184,6 +184,9 @@ def _reason(wanted: Wanted) -> str:
         return "every deployment of this generation has it"
     if wanted.need == "component_option":
         return "switched on under Options"
+    if wanted.need.startswith(OPTIONS):
+        _, component, question = wanted.need.split(".", 2)
+        return f"Options, {component}: {question.replace('_', ' ')} = yes"
     model: type = Needs
     title = wanted.need
     for part in wanted.need.split("."):

@@ -18,7 +18,11 @@ from provisioning.providers.swarm import tar_stream
 from sprocket_v2.errors import ApplyError, NeedsError
 
 NAME = "20300131T040000Z"
-CONTENT = {"about.json": b'{"reason": "by-hand"}', "database.dump": b"PGDMP" + bytes(range(256)) * 40, "rows.jsonl": b'{"table" : "a.b", "rows" : 3}\n'}
+CONTENT = {
+    "about.json": b'{"reason": "by-hand"}',
+    "database.dump": b"PGDMP" + bytes(range(256)) * 40,
+    "rows.jsonl": b'{"table" : "a.b", "rows" : 3}\n',
+}
 
 
 def files(**changes: bytes) -> dict[str, bytes]:
@@ -60,9 +64,7 @@ def test_a_copy_is_kept_whole_private_and_listed(tmp_path: Path) -> None:
     place = backups.keep(tmp_path / "league", NAME, coming(files()))
     assert {path.name: path.read_bytes() for path in place.iterdir()} == files()
     assert {path.stat().st_mode & 0o077 for path in (place, *place.iterdir())} == {0}
-    assert backups.kept(tmp_path / "league") == [
-        backups.Backup(NAME, len(CONTENT["database.dump"]), "by-hand", True, ("control plane",))
-    ]
+    assert backups.kept(tmp_path / "league") == [backups.Backup(NAME, len(CONTENT["database.dump"]), "by-hand", True, ("control plane",))]
 
 
 @pytest.mark.parametrize(
