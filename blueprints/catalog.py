@@ -164,7 +164,7 @@ def _check_together(components: Mapping[str, Manifest]) -> None:
 
 def _check_option(need: str, components: Mapping[str, Manifest], where: str) -> None:
     """A yes-or-no question whose default is no: an answer nobody gave counts as no."""
-    _, name, question = (need.split(".", 2) + ["", ""])[:3]
+    _, name, question = [*need.split(".", 2), "", ""][:3]
     asked = components[name].inputs if name in components else ()
     if not any(item.name == question and item.default is False for item in asked):
         raise CatalogError(f"{need!r} is no yes-or-no input of a component", hint="its default has to be false", where=where)
