@@ -105,14 +105,16 @@ def keep(place: Place, backup: Backup) -> Backup:
     return Backup(backup.name, backup.bytes, backup.reason, True, ("deployment", "control plane"))
 
 
-def listing(*, org: Organization) -> list[Backup]:
-    """Every backup there is, in the deployment and here, newest first. Without a running deployment: those kept here."""
+def listing(*, org: Organization, on_step: OnStep = _silent) -> list[Backup]:
+    """Every backup there is, in the deployment and here, newest first. Without a running deployment: those kept here, and a word why."""
+    deployed: list[Backup] = []
     try:
         place = Place(org.slug)
+    except ApplyError as error:
+        on_step(f"{error.message}: these are the copies kept by the control plane")
+    else:
         deployed = place.all()
         _note(org, place)
-    except SprocketError:
-        deployed = []
     return backups.together(deployed, backups.kept(kept_folder(org.slug)))
 
 

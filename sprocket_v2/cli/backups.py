@@ -44,7 +44,7 @@ def backups_command(org: Slug) -> None:
     from provisioning.backup_actions import listing
     from provisioning.backups import age_words, size_words
 
-    found, now = listing(org=row), datetime.now(UTC)
+    found, now = listing(org=row, on_step=out.progress), datetime.now(UTC)
     rows = [
         (b.name, age_words(now - b.taken), size_words(b.bytes), "ok" if b.is_good else style("WRONG", "red"), b.reason, ", ".join(b.where))
         for b in found
