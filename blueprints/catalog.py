@@ -19,6 +19,7 @@ from sprocket_v2.errors import CatalogError
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 NETWORKS = ("edge", "data", "outbound")
 SPECIAL_NEEDS = frozenset({"always", "component_option"})
+OPTIONS = "options."  # `options.<component>.<input>: true`, another component's or one's own yes-or-no question
 DEPLOYED = "deployed"  # `deployed: <component>`, where the set of components is known already: in secrets and services
 
 
@@ -89,7 +90,13 @@ def _load(root: Path) -> Catalog:
 
 
 def needs_value(needs: Needs, need: str) -> object:
-    """The answer a dotted name stands for. Raises AttributeError for a name that is no question."""
+    """The answer a dotted name stands for; None for a component's own question (`options.<component>.<input>`) nobody answered.
+
+    Raises AttributeError for a name that is no question.
+    """
+    if need.startswith(OPTIONS):
+        _, component, question = need.split(".", 2)
+        return needs.options.get(component, {}).get(question)
     value: object = needs
     for part in need.split("."):
         value = None if value is None else getattr(value, part)  # what was not described answers nothing
@@ -154,7 +161,7 @@ def _check_together(components: Mapping[str, Manifest]) -> None:
         for wanted in [*manifest.wanted_when, *manifest.left_out_when, *plays, *late]:
             if wanted in late and wanted.need == DEPLOYED and wanted.value in parts:
                 continue
-            _check_question(wanted, where)
+            _check_question(wanted, components, where)
     for manifest in components.values():
         for service in manifest.services:
             for secret_name in service.secrets:
@@ -169,7 +176,7 @@ def _check_profile(profile: Profile, catalog: Catalog) -> None:
             raise CatalogError(f"{name!r} is no component", hint="see templates/components", where=where)
     for limit in profile.findings:
         for wanted in limit.only_when:
-            _check_question(wanted, where)
+            _check_question(wanted, catalog.components, where)
     filled: dict[str, str] = {}
     for name, manifest in catalog.of(profile.name).items():
         for part in {name, manifest.role, *(play.role for play in manifest.plays)}:
@@ -177,9 +184,20 @@ def _check_profile(profile: Profile, catalog: Catalog) -> None:
                 raise CatalogError(f"{filled[part]} and {name} both fill the role {part!r}", hint="leave one of them out", where=where)
 
 
-def _check_question(wanted: Wanted, where: str) -> None:
+def _check_question(wanted: Wanted, components: Mapping[str, Manifest], where: str) -> None:
+    if wanted.need.startswith(OPTIONS):
+        _check_option(wanted.need, components, where)
+        return
     if wanted.need not in SPECIAL_NEEDS and not _is_question(wanted.need):
         raise CatalogError(f"{wanted.need!r} is no question of the needs", hint="see orgs/needs.py", where=where)
+
+
+def _check_option(need: str, components: Mapping[str, Manifest], where: str) -> None:
+    """A yes-or-no question whose default is no: an answer nobody gave counts as no."""
+    _, name, question = [*need.split(".", 2), "", ""][:3]
+    asked = components[name].inputs if name in components else ()
+    if not any(item.name == question and item.default is False for item in asked):
+        raise CatalogError(f"{need!r} is no yes-or-no input of a component", hint="its default has to be false", where=where)
 
 
 def _is_question(need: str) -> bool:

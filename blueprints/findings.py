@@ -48,6 +48,7 @@ def findings_for(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Dep
         *_budget(ways, components),
         *_routes(ways, components),
         *_images(needs, ways, components),
+        *_database(needs),
         *_generation(needs, profile),
     ]
     return tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
@@ -147,3 +148,12 @@ def _generation(needs: Needs, profile: Profile) -> Iterator[Finding]:
     for limit in profile.findings:
         if all(holds(needs, wanted, "") for wanted in limit.only_when):
             yield Finding(limit.severity, limit.message, limit.hint)
+
+
+def _database(needs: Needs) -> Iterator[Finding]:
+    if needs.database.where == "managed":
+        yield Finding(
+            "info",
+            "The database is backed up by its host: there is no backup in this deployment.",
+            "See that the host makes them, and try a restore there.",
+        )

@@ -163,6 +163,7 @@ class _Renderer:
     def _objects(self, configs: Mapping[str, dict[str, str]], services: list[dict[str, Any]]) -> dict[str, Any]:
         """Networks, volumes, configs and secrets that the services use."""
         slug = self.resolution.needs.slug
+        volumes = dict.fromkeys(v["source"] for service in services for v in service["volumes"])  # two services may share one
         networks = sorted({network["key"] for service in services for network in service["networks"]})
         return {
             "networks": [
@@ -170,9 +171,8 @@ class _Renderer:
                  "labels": context.labels(slug, "networks", f"network/{key}")} for key in networks
             ],
             "volumes": [
-                {"key": v["source"], "name": docker_name(slug, *v["source"].split("_", 1)),
-                 "labels": context.labels(slug, v["source"].split("_", 1)[0], f"volume/{v['source']}")}
-                for service in services for v in service["volumes"]
+                {"key": key, "name": docker_name(slug, *key.split("_", 1)),
+                 "labels": context.labels(slug, key.split("_", 1)[0], f"volume/{key}")} for key in volumes
             ],
             "configs": [
                 {"key": context.config_key(component, file), "name": context.config_name(slug, component, file, text),
