@@ -17,6 +17,9 @@ from sprocket_v2.errors import CatalogError, RenderError
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 NETWORKS = ("edge", "data", "outbound")
+LOCAL = "local"  # the pseudo component of an organization's own additions
+_ENVIRONMENT_LINE = re.compile(r"\A {6}([A-Za-z_][A-Za-z0-9_]*):(?: |\Z)")
+_SHARED = re.compile(r'\A\{% from "(components/_shared/(?!service)[^"]+)"')
 SPECIAL_NEEDS = frozenset({"always", "component_option"})
 DEPLOYED = "deployed"  # `deployed: <component>`, where the set of components is known already: in secrets and services
 
@@ -42,6 +45,7 @@ class Catalog:
         release: the product's version and eight hex digits of all template files: other templates, other release.
         root: the `templates` folder.
         config_files: component -> its config templates, relative to its `config` folder, with `.j2`.
+        environment: component -> name of an environment value its template sets -> `templates/...:line`.
     """
 
     components: Mapping[str, Manifest]
@@ -49,6 +53,7 @@ class Catalog:
     release: str
     root: Path
     config_files: Mapping[str, tuple[str, ...]]
+    environment: Mapping[str, Mapping[str, str]]
 
     def images(self) -> dict[str, ImageManifest]:
         """Every image, by component, and by service where a service has its own."""
@@ -77,7 +82,8 @@ def _load(root: Path) -> Catalog:
     _check_together(components)
     profiles = {file.stem: _profile(file, components) for file in sorted((root / "profiles").glob("*.yaml"))}
     configs = {folder.name: _config_files(folder) for folder in folders}
-    return Catalog(components, profiles, f"{__version__}+{_digest(root)[:8]}", root, configs)
+    environment = {folder.name: _environment(root, f"components/{folder.name}/stack.yml.j2") for folder in folders}
+    return Catalog(components, profiles, f"{__version__}+{_digest(root)[:8]}", root, configs, environment)
 
 
 def needs_value(needs: Needs, need: str) -> object:
@@ -92,6 +98,8 @@ def _check_manifest(manifest: Manifest, folder: Path) -> None:
     where = f"{manifest.path}/component.yaml"
     if not re.match(r"\A[a-z][a-z0-9-]{0,30}\Z", manifest.name):
         raise CatalogError(f"folder name {manifest.name!r}", hint="a-z, 0-9 and -, at most 31", where=manifest.path)
+    if manifest.name == LOCAL or manifest.name.startswith(f"{LOCAL}-"):
+        raise CatalogError(f"folder name {manifest.name!r}", hint="local is what an organization adds itself", where=manifest.path)
     images = [manifest.image, *(service.image for service in manifest.services if service.image)]
     for image in images:
         if "latest" in (image.tag, image.stand_in):
@@ -176,6 +184,17 @@ def _profile(file: Path, components: Mapping[str, Manifest]) -> Profile:
         if name not in components:
             raise CatalogError(f"{name!r} is no component", hint="see templates/components", where=where)
     return Profile(file.stem, data["title"], data["contract"], data["summary"], tuple(data["components"]))
+
+
+def _environment(root: Path, template: str) -> dict[str, str]:
+    """The environment names a stack template, or a shared one it uses, can set, and the line of each: no addition may set them again."""
+    found: dict[str, str] = {}
+    for number, line in enumerate((root / template).read_text(encoding="utf-8").splitlines(), start=1):
+        if name := _ENVIRONMENT_LINE.match(line):
+            found.setdefault(name[1], f"templates/{template}:{number}")
+        if shared := _SHARED.match(line):
+            found = {**_environment(root, shared[1]), **found}
+    return found
 
 
 def _config_files(folder: Path) -> tuple[str, ...]:

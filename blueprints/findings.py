@@ -39,7 +39,14 @@ def findings_for(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Dep
     Raises:
         ResolveError: an image without digest on a deployment the whole internet can reach.
     """
-    found = [*_people(needs), *_access(needs, ways), *_routes(ways, components), *_images(needs, components), *_database(needs)]
+    found = [
+        *_people(needs),
+        *_access(needs, ways),
+        *_routes(ways, components),
+        *_images(needs, components),
+        *_database(needs),
+        *_local(needs, components),
+    ]
     return tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
 
 
@@ -84,6 +91,13 @@ def _images(needs: Needs, components: Sequence[Deployed]) -> Iterator[Finding]:
     loose = [key for c in components for key, image in c.images.items() if image.digest == UNRESOLVED and not image.local_id]
     if not loose:
         return
+    own = [key for key in loose if key.startswith("local_")]
+    if needs.access.public and own:
+        raise ResolveError(
+            f"the image of {', '.join(own)} goes by tag, without a digest, and access.public lets the whole internet in",
+            hint="write name:tag@sha256:... for a local addition's image; `docker image inspect` shows its digest",
+            where="additions.services",
+        )
     if needs.access.public:
         raise ResolveError(
             f"image digests are unresolved for {', '.join(loose)}, and access.public lets the whole internet in",
@@ -91,6 +105,19 @@ def _images(needs: Needs, components: Sequence[Deployed]) -> Iterator[Finding]:
             where="access.public",
         )
     yield Finding("info", f"Images go by tag, without a digest: {', '.join(loose)}.", "`sprocket images lock` pins them.")
+
+
+def _local(needs: Needs, components: Sequence[Deployed]) -> Iterator[Finding]:
+    services = sum(len(c.manifest.services) for c in components if c.manifest.name == "local")
+    values = sum(len(names) for names in needs.additions.environment.values())
+    if not services and not values:
+        return
+    parts = [f"{count} {word if count == 1 else f'{word}s'}" for count, word in ((services, "service"), (values, "value")) if count]
+    yield Finding(
+        "info",
+        f"Local additions: {' and '.join(parts)}, which no release was tested with.",
+        "They are marked local wherever they show; who added them answers for them.",
+    )
 
 
 def _database(needs: Needs) -> Iterator[Finding]:

@@ -50,6 +50,10 @@ def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: 
             "database": context.database_facts(resolution),
             "starting_data": needs.database.starting_data.kind,
         },
+        "local": {
+            "services": [docker_name(needs.slug, *key.split("_", 1)) for key in resolution.local],
+            "environment": {key: list(values) for key, values in needs.additions.environment.items()},
+        },
         "findings": [asdict(finding) for finding in resolution.findings],
         "files": [
             {"path": path, "sha256": hashlib.sha256(text.encode()).hexdigest(), "template": templates.get(path, "")}
