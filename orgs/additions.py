@@ -157,7 +157,7 @@ def _environment(value: object) -> object:
     """Compose's list `NAME=value` is a mapping too."""
     if isinstance(value, list):
         if not all(isinstance(item, str) and "=" in item for item in value):
-            raise ValueError("an item is not NAME=value: write NAME: value pairs")
+            raise ValueError("an item is not NAME=value: write each as NAME=value")
         return dict(item.split("=", 1) for item in value)
     return value
 
@@ -207,10 +207,10 @@ Environment = Annotated[dict[EnvironmentName, EnvironmentValue], BeforeValidator
 class LocalPort(_Part):
     """A port of the machine that leads into the service."""
 
-    published: Port
-    target: Port
-    protocol: Literal["tcp", "udp"] = "tcp"
-    mode: Literal["host"] = "host"
+    published: Port = Field(title="Port of the machine", description="Nobody else's.")
+    target: Port = Field(title="Port in the container", description="Where the service listens.")
+    protocol: Literal["tcp", "udp"] = Field(default="tcp", title="Protocol", description="tcp or udp.")
+    mode: Literal["host"] = Field(default="host", title="Mode", description="Always host.")
 
     @model_validator(mode="after")
     def _not_dockers(self) -> LocalPort:
@@ -222,16 +222,16 @@ class LocalPort(_Part):
 class LocalVolume(_Part):
     """A volume of the service's own; nobody else's can be named."""
 
-    type: Literal["volume"] = "volume"
-    source: Annotated[str, AfterValidator(_volume_source)]
-    target: MountPlace
+    type: Literal["volume"] = Field(default="volume", title="Type", description="Always volume.")
+    source: Annotated[str, AfterValidator(_volume_source)] = Field(title="Name", description="Of the service's own.")
+    target: MountPlace = Field(title="Path", description="In the container.")
 
 
 class LocalSecret(_Part):
     """A secret of the service's own, as a file; its value is set on the Secrets page."""
 
-    source: Annotated[str, AfterValidator(_secret_name)]
-    target: InContainer | None = None
+    source: Annotated[str, AfterValidator(_secret_name)] = Field(title="Name", description="Begins with local-.")
+    target: InContainer | None = Field(default=None, title="Path", description="Absent means /run/secrets and the name.")
 
     @property
     def path(self) -> str:
@@ -242,11 +242,11 @@ class LocalSecret(_Part):
 class LocalHealth(_Part):
     """How Docker asks whether it works."""
 
-    test: Annotated[Words, Field(min_length=2)]
-    interval: Duration = "10s"
-    timeout: Duration = "5s"
-    retries: Annotated[int, Field(ge=1, le=30, strict=True)] = 3
-    start_period: Duration = "10s"
+    test: Annotated[Words, Field(min_length=2)] = Field(title="Test", description="Begins with CMD or CMD-SHELL.")
+    interval: Duration = Field(default="10s", title="Interval", description="Between two questions.")
+    timeout: Duration = Field(default="5s", title="Time limit", description="Of one question.")
+    retries: Annotated[int, Field(ge=1, le=30, strict=True)] = Field(default=3, title="Retries", description="Until it counts as ill.")
+    start_period: Duration = Field(default="10s", title="Start", description="How long it may take at first.")
 
     @model_validator(mode="after")
     def _begins_as_docker_wants(self) -> LocalHealth:
@@ -256,37 +256,41 @@ class LocalHealth(_Part):
 
 
 class _Limits(_Part):
-    memory: Annotated[str, AfterValidator(_memory)] = Field(description="Mandatory: one service must not take the machine's memory.")
-    cpus: Annotated[str, BeforeValidator(_cpus)] | None = None
+    memory: Annotated[str, AfterValidator(_memory)] = Field(title="Memory", description="Mandatory; such as 128M.")
+    cpus: Annotated[str, BeforeValidator(_cpus)] | None = Field(default=None, title="Processor", description="Cores, such as 0.5.")
 
 
 class _Resources(_Part):
-    limits: _Limits
+    limits: _Limits = Field(title="Limits", description="The most it may use.")
 
 
 class _Deploy(_Part):
-    resources: _Resources
-    replicas: Annotated[int, Field(ge=1, le=4, strict=True)] = 1
+    resources: _Resources = Field(title="Limits", description="The most it may use.")
+    replicas: Annotated[int, Field(ge=1, le=4, strict=True)] = Field(default=1, title="Copies", description="1 to 4.")
+
+
+Networks = Annotated[tuple[Literal["edge", "data", "outbound"], ...], BeforeValidator(_network_names), Field(min_length=1, max_length=3)]
+Volumes = Annotated[tuple[Annotated[LocalVolume, BeforeValidator(_volume_parts)], ...], Field(max_length=6)]
+Ports = Annotated[tuple[Annotated[LocalPort, BeforeValidator(_port_parts)], ...], Field(max_length=6)]
+Secrets = Annotated[tuple[Annotated[LocalSecret, BeforeValidator(_secret_parts)], ...], Field(max_length=12)]
 
 
 class LocalService(_Part):
     """One service of an organization's own."""
 
-    image: ImageReference = Field(title="Image")
+    image: ImageReference = Field(title="Image", description="Of an allowed registry, with a version.")
     deploy: _Deploy = Field(title="Limits", description="Mandatory: resources.limits.memory.")
-    command: Words | None = None
-    entrypoint: Words | None = None
-    environment: Environment = Field(default_factory=dict)
-    networks: Annotated[
-        tuple[Literal["edge", "data", "outbound"], ...], BeforeValidator(_network_names), Field(min_length=1, max_length=3)
-    ] = ("data",)
-    volumes: Annotated[tuple[Annotated[LocalVolume, BeforeValidator(_volume_parts)], ...], Field(max_length=6)] = ()
-    tmpfs: Annotated[tuple[MountPlace, ...], Field(max_length=6)] = ()
-    ports: Annotated[tuple[Annotated[LocalPort, BeforeValidator(_port_parts)], ...], Field(max_length=6)] = ()
-    secrets: Annotated[tuple[Annotated[LocalSecret, BeforeValidator(_secret_parts)], ...], Field(max_length=12)] = ()
-    healthcheck: LocalHealth | None = None
-    user: Annotated[str, AfterValidator(_user)] | None = None
-    stop_grace_period: Duration = "10s"
+    command: Words | None = Field(default=None, title="Command", description="A list; absent means the image's own.")
+    entrypoint: Words | None = Field(default=None, title="Entry point", description="A list; absent means the image's own.")
+    environment: Environment = Field(default_factory=dict, title="Environment", description="Names and values, none of them secret.")
+    networks: Networks = Field(default=("data",), title="Networks", description="edge, data or outbound.")
+    volumes: Volumes = Field(default=(), title="Volumes", description="Of its own only: name:/path.")
+    tmpfs: Annotated[tuple[MountPlace, ...], Field(max_length=6)] = Field(default=(), title="Folders in memory", description="Paths.")
+    ports: Ports = Field(default=(), title="Published ports", description="Port of the machine, port in the container.")
+    secrets: Secrets = Field(default=(), title="Secrets", description="Of its own only; each begins with local-.")
+    healthcheck: LocalHealth | None = Field(default=None, title="Health check", description="As in Compose.")
+    user: Annotated[str, AfterValidator(_user)] | None = Field(default=None, title="User", description="A name or number.")
+    stop_grace_period: Duration = Field(default="10s", title="Grace period", description="Between the polite stop and the kill.")
 
     @model_validator(mode="before")
     @classmethod

@@ -175,8 +175,8 @@ def _problem(item: Any, source: str, lines: Mapping[tuple[str, ...], int]) -> Ne
     path = tuple(str(part) for part in item["loc"])
     message, hint = _words(item)
     path = path or tuple(message.partition(" ")[0].rstrip(":").split("."))  # a contradiction begins with the key it is about
-    about = (*path, message.partition(" ")[0])
-    path = about if about in lines else path  # the same, one level down
+    named = (*path, message.partition(" ")[0])
+    path = named if named in lines and " is not allowed" in message else path  # a key that may never be there has a line of its own
     while path and lines and path not in lines:
         path = path[:-1]
     key = ".".join(_key(str(part)) for part in item["loc"] if part != "[key]")
