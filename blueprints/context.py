@@ -184,8 +184,13 @@ def _own(service: LocalService) -> Plain:
         "entrypoint": list(service.entrypoint or ()),
         "command": list(service.command or ()),
         "user": service.user or "",
-        "environment": [{"name": name, "text": text} for name, text in service.environment.items()],
+        "environment": [{"name": name, "text": swarm_text(text)} for name, text in service.environment.items()],
     }
+
+
+def swarm_text(text: str) -> str:
+    """An environment value as Swarm takes it for text: it expands templates of its own there (measured), so two braces are escaped."""
+    return text.replace("{{", '{{"{{"}}')
 
 
 def added_environment(resolution: Resolution, component: ResolvedComponent) -> dict[str, list[Plain]]:
@@ -193,7 +198,7 @@ def added_environment(resolution: Resolution, component: ResolvedComponent) -> d
     slug = resolution.needs.slug
     return {
         service.key: [
-            {"name": name, "value": value, "labels": labels(slug, component.name, f"service/{service.key}")}
+            {"name": name, "value": swarm_text(value), "labels": labels(slug, component.name, f"service/{service.key}")}
             for name, value in added.items()
         ]
         for service in component.services

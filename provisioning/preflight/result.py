@@ -30,6 +30,11 @@ class Result:
     remedy: str = ""
     field: str = ""
 
+    @property
+    def anchor(self) -> str:
+        """Id of the question in the needs form."""
+        return "q-" + self.field.replace(".", "-").replace("_", "-")
+
 
 @dataclass(frozen=True, slots=True)
 class Preflight:

@@ -6,6 +6,7 @@ import io
 import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
+from xml.etree.ElementTree import ParseError
 
 import minio
 import urllib3
@@ -44,19 +45,21 @@ def check_storage(facts: Mapping[str, Any], access_key: str, secret_key: str, pe
         retries=urllib3.Retry(total=0, redirect=0, raise_on_redirect=False),
         ca_certs=str(peer.trust) if peer.trust else None,
     )
-    client = minio.Minio(
-        f"{peer.host}:{peer.port}", access_key=access_key, secret_key=secret_key, secure=bool(facts["tls"]), http_client=http
+    # The first asks for a bucket's region, which keys of few rights may not; the second takes the region that most servers go by.
+    clients = tuple(
+        minio.Minio(peer.name, access_key=access_key, secret_key=secret_key, secure=bool(facts["tls"]), http_client=http, region=region)
+        for region in (None, "us-east-1")
     )
     values = {"access key": access_key, "secret key": secret_key}
     try:
         for use, field in (("replays", "replays_bucket"), ("images", "images_bucket")):
-            yield from _bucket(client, facts["buckets"][use], field, peer)
+            yield from _bucket(clients, facts["buckets"][use], field, peer)
         if facts["public_pictures"]:
-            yield _public(client, http, facts["buckets"]["images"], peer)
+            yield _public(clients, http, facts["buckets"]["images"], peer)
     except KeysError as error:
         name = _SECRETS[str(error.args[0])]
         yield peer.result("keys", "block", f"{_TITLE}: it does not take the {error.args[0]}.", f"Set the secret {name} anew.", "host")
-    except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+    except (MinioException, urllib3.exceptions.HTTPError, ParseError, OSError, ValueError) as error:
         said = without_values(str(error), values).rstrip(".")
         remedy = "Correct endpoint and port; it is the address of the storage, without a bucket."
         yield peer.result("answers", "block", f"{_TITLE}: it does not answer as S3 does: {said}.", remedy, "host")
@@ -64,11 +67,24 @@ def check_storage(facts: Mapping[str, Any], access_key: str, secret_key: str, pe
         http.clear()
 
 
-def _bucket(client: minio.Minio, bucket: str, field: str, peer: Peer) -> Iterator[Result]:
+def _write(clients: tuple[minio.Minio, ...], bucket: str, key: str, **more: Any) -> minio.Minio:  # noqa: ANN401 - metadata
+    """Write a small object; the client that could."""
+    for client in clients:
+        try:
+            client.put_object(bucket, key, io.BytesIO(b"look"), 4, **more)
+        except S3Error as error:
+            if error.code != "AccessDenied" or client is clients[-1]:
+                raise
+        else:
+            return client
+    raise ValueError("no client")  # there are two
+
+
+def _bucket(clients: tuple[minio.Minio, ...], bucket: str, field: str, peer: Peer) -> Iterator[Result]:
     """Write, read and delete one small object: what the applications will do."""
     key = f"{PREFIX}{secrets.token_hex(8)}"
     try:
-        client.put_object(bucket, key, io.BytesIO(b"look"), 4)
+        client = _write(clients, bucket, key)
     except S3Error as error:
         yield _refused(error, bucket, "written", field, peer)
         return
@@ -109,11 +125,11 @@ def _refused(error: S3Error, bucket: str, what: str, field: str, peer: Peer) -> 
     return peer.result(f"bucket-{bucket}", "block", sentence, remedy, field)
 
 
-def _public(client: minio.Minio, http: urllib3.PoolManager, bucket: str, peer: Peer) -> Result:
+def _public(clients: tuple[minio.Minio, ...], http: urllib3.PoolManager, bucket: str, peer: Peer) -> Result:
     """Write an object readable for all, as report cards are, and read it as anybody."""
     key = f"{PREFIX}{secrets.token_hex(8)}"
     try:
-        client.put_object(bucket, key, io.BytesIO(b"look"), 4, metadata={"x-amz-acl": "public-read"})
+        client = _write(clients, bucket, key, metadata={"x-amz-acl": "public-read"})
     except S3Error as error:
         sentence = f"{_TITLE}: bucket {bucket} refuses pictures that all may read ({error.code})."
         remedy = "Switch ACLs on for this bucket (object ownership: bucket owner preferred), and public access not blocked."

@@ -196,6 +196,11 @@ def without_additions(stack: dict[str, Any], added: dict[str, dict[str, str]]) -
     return {part: values for part, values in parts.items() if values}
 
 
+def written(value: str) -> str:
+    """An environment value in stack.yml: Compose reads $ and Swarm reads {{ as something of their own."""
+    return value.replace("{{", '{{"{{"}}').replace("$", "$$")
+
+
 _NAME = st.from_regex(r"\A[a-z][a-z0-9-]{0,15}\Z").filter(lambda name: name not in catalog().components)
 _VARIABLE = st.from_regex(r"\AX_[A-Z]{0,10}[0-9]\Z")
 _ENVIRONMENT = st.dictionaries(_VARIABLE, st.one_of(st.sampled_from(HOSTILE), printable(80)), max_size=3)
@@ -230,11 +235,11 @@ def test_additions_change_nothing_of_the_release_whatever_they_say(additions: di
     stack = stack_of(made)
     for key, values in additions["environment"].items():
         for name, value in values.items():
-            assert stack["services"][key]["environment"][name] == value.replace("$", "$$")
+            assert stack["services"][key]["environment"][name] == written(value)
     for name, service in additions["services"].items():
         own = stack["services"][f"local_{name}"]
         assert own.get("command", []) == [word.replace("$", "$$") for word in service["command"]]
-        assert own.get("environment", {}) == {k: v.replace("$", "$$") for k, v in service["environment"].items()}
+        assert own.get("environment", {}) == {k: written(v) for k, v in service["environment"].items()}
         assert read_stack(made.files["stack.yml"], "testers").services[f"local_{name}"].command == tuple(service["command"])
     assert without_additions(stack, additions["environment"]) == without_additions(stack_of(plain), {})
     assert {path for path in made.files if path.startswith("config/")} == {path for path in plain.files if path.startswith("config/")}
