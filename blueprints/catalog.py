@@ -18,6 +18,9 @@ from sprocket_v2.errors import CatalogError
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 NETWORKS = ("edge", "data", "outbound")
+LOCAL = "local"  # the pseudo component of an organization's own additions
+_ENVIRONMENT_LINE = re.compile(r"\A {6}([A-Za-z_][A-Za-z0-9_]*):(?: |\Z)")
+_SHARED = re.compile(r'\A\{% from "(components/_shared/(?!service)[^"]+)"')
 SPECIAL_NEEDS = frozenset({"always", "component_option"})
 OPTIONS = "options."  # `options.<component>.<input>: true`, another component's or one's own yes-or-no question
 DEPLOYED = "deployed"  # `deployed: <component>`, where the set of components is known already: in secrets and services
@@ -33,6 +36,7 @@ class Catalog:
         release: the product's version and eight hex digits of all template files: other templates, other release.
         root: the `templates` folder.
         config_files: component -> its config templates, relative to its `config` folder, with `.j2`.
+        environment: component -> name of an environment value its template sets -> `templates/...:line`.
     """
 
     components: Mapping[str, Manifest]
@@ -40,6 +44,7 @@ class Catalog:
     release: str
     root: Path
     config_files: Mapping[str, tuple[str, ...]]
+    environment: Mapping[str, Mapping[str, str]]
 
     def of(self, profile: str) -> dict[str, Manifest]:
         """The components of one generation: those that say so, and its starting set."""
@@ -83,7 +88,8 @@ def _load(root: Path) -> Catalog:
     files = sorted(file for file in (root / "profiles").glob("*.yaml") if not file.name.startswith("_"))
     profiles = {file.stem: read_profile(file, profile_rules) for file in files}
     configs = {folder.name: _config_files(folder) for folder in folders}
-    catalog = Catalog(components, profiles, f"{__version__}+{_digest(root)[:8]}", root, configs)
+    environment = {folder.name: _environment(root, f"components/{folder.name}/stack.yml.j2") for folder in folders}
+    catalog = Catalog(components, profiles, f"{__version__}+{_digest(root)[:8]}", root, configs, environment)
     for profile in profiles.values():
         _check_profile(profile, catalog)
     return catalog
@@ -107,6 +113,8 @@ def _check_manifest(manifest: Manifest, folder: Path) -> None:
     where = f"{manifest.path}/component.yaml"
     if not re.match(r"\A[a-z][a-z0-9-]{0,30}\Z", manifest.name):
         raise CatalogError(f"folder name {manifest.name!r}", hint="a-z, 0-9 and -, at most 31", where=manifest.path)
+    if manifest.name == LOCAL or manifest.name.startswith(f"{LOCAL}-"):
+        raise CatalogError(f"folder name {manifest.name!r}", hint="local is what an organization adds itself", where=manifest.path)
     images = [manifest.image, *(service.image for service in manifest.services if service.image)]
     for image in images:
         if "latest" in (image.tag, image.stand_in):
@@ -209,6 +217,17 @@ def _is_question(need: str) -> bool:
         annotation = fields[part].annotation
         model = next((choice for choice in (annotation, *get_args(annotation)) if hasattr(choice, "model_fields")), None)
     return True
+
+
+def _environment(root: Path, template: str) -> dict[str, str]:
+    """The environment names a stack template, or a shared one it uses, can set, and the line of each: no addition may set them again."""
+    found: dict[str, str] = {}
+    for number, line in enumerate((root / template).read_text(encoding="utf-8").splitlines(), start=1):
+        if name := _ENVIRONMENT_LINE.match(line):
+            found.setdefault(name[1], f"templates/{template}:{number}")
+        if shared := _SHARED.match(line):
+            found = {**_environment(root, shared[1]), **found}
+    return found
 
 
 def _config_files(folder: Path) -> tuple[str, ...]:

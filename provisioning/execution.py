@@ -132,6 +132,7 @@ class _Execution:
             if planning.has_nothing_to_do(plan, rendering):
                 self._nothing_to_do(plan)
                 return
+            planning.refuse_unfit(self.org, rendering)
             with material(self.org, rendering, self._folder) as stuff:
                 secret_store.make_ready(self.org, stuff.wanted, actor=self.run.requested_by)
                 self._backup_first(plan, rendering)

@@ -138,6 +138,25 @@ def secrets(request: HttpRequest, org: Organization) -> HttpResponse:
     return render(request, "provisioning/secrets.html", context, status=422 if errors else 200)
 
 
+def preflight(request: HttpRequest, org: Organization) -> HttpResponse:
+    """What keeps the newest needs from being deployed, or will bite; asked for, it also looks at the services outside."""
+    from provisioning.preflight.look import findings, look  # their libraries are needed by no other page
+    from provisioning.preflight.result import gathered
+
+    found, outside, problem = None, {}, None
+    try:
+        rendering = draw_newest(org=org)
+        outside = rendering.blueprint["existing"]
+        if request.method == "POST":
+            found = look(org, rendering)
+        elif not outside:
+            found = gathered(findings(rendering))
+    except SprocketError as error:
+        problem = error
+    hosts = [f"{about['host']}:{about['port']}" for about in outside.values()]
+    return render(request, "provisioning/preflight.html", {"org": org, "found": found, "hosts": hosts, "problem": problem})
+
+
 def propose(request: HttpRequest, org: Organization) -> HttpResponse:
     """Make the newest blueprint and ask the worker for its preview."""
     engine = engine_progress()
