@@ -56,7 +56,7 @@ def test_render_writes_a_bundle_and_says_its_digest_and_the_findings(league: Pat
     done = sprocket("render", league, "--out", tmp_path / "bundle")
     assert (done.returncode, done.stderr) == (0, "")
     first, *findings = done.stdout.splitlines()
-    assert first.startswith(f"16 files in {tmp_path / 'bundle'}, sha256:")
+    assert first.startswith(f"17 files in {tmp_path / 'bundle'}, sha256:")
     assert findings[0] == "warning: Nobody can take over from the owner. Name a deputy in the needs."
     assert (tmp_path / "bundle" / "stack.yml").is_file()
 
