@@ -108,7 +108,7 @@ def _access_of_others(org: Organization) -> list[Mapping[str, Any]]:
     two that ask for one name at the same moment the second sees the first."""
     list(Organization.objects.select_for_update().order_by("pk").values_list("pk", flat=True))
     newest = NeedsRevision.objects.exclude(organization=org).order_by("organization_id", "-number")
-    rows = {}
+    rows: dict[int, Any] = {}
     for organization, access_data in newest.values_list("organization_id", "data__access"):
         rows.setdefault(organization, access_data)
     return [data for data in rows.values() if isinstance(data, Mapping)]
