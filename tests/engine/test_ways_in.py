@@ -175,7 +175,9 @@ def test_a_vpn_way_asks_no_authority(vpn: tuple[ControlPlane, int]) -> None:
     plane, _ = vpn
     files = plane.ask("say(blueprint_actions.newest_rendering(org=org).files)")
     assert "acme" not in files["config/traefik/traefik.yml"].lower()
-    assert not [line for line in connect().last_lines(f"{plane.slug}_traefik", 400) if "acme" in line.lower()]
+    lines = [line for line in connect().last_lines(f"{plane.slug}_traefik", 400) if "acme" in line.lower()]
+    # Traefik starts what would answer a challenge whether or not there is an authority; asking one has lines of its own.
+    assert not [line for line in lines if "Starting provider *acme.ChallengeTLSALPN" not in line]
 
 
 def test_a_vpn_way_is_applied_again_without_a_change_and_goes(vpn: tuple[ControlPlane, int]) -> None:
