@@ -165,7 +165,10 @@ def metrics_facts(resolution: Resolution) -> Plain:
 
 
 def routers(resolution: Resolution) -> list[Plain]:
-    """Every route through Traefik: name, rule, entry point, service, middlewares; and on a public way the redirect to HTTPS."""
+    """Every route through Traefik: name, rule, entry point, service, who is let through, what else is done to a request.
+
+    A public way's names answer on port 80 too, where they only lead to HTTPS.
+    """
     by_name: dict[str, WayIn] = {way.way: way for way in resolution.ways}
     reached = [row for row in routes(resolution) if row.router]
     found: list[Plain] = [
@@ -174,26 +177,18 @@ def routers(resolution: Resolution) -> list[Plain]:
             "rule": f"Host(`{row.host}`)",
             "entry_point": row.entry_point,
             "service": row.component,
-            "middlewares": [f"{row.way}-allowed", *(["hsts"] if by_name[row.way].hsts else [])],
+            "allow": f"{row.way}-allowed",
+            "also": ["hsts"] if by_name[row.way].hsts else [],
             "tls": row.tls,
             "resolver": "acme" if by_name[row.way].is_acme else "",
         }
         for row in reached
     ]
-    public = dict.fromkeys(row.host for row in reached if row.way == "public")
-    if public:
-        found.append(
-            {
-                "name": "public-redirect",
-                "rule": " || ".join(f"Host(`{host}`)" for host in public),
-                "entry_point": "port-80",
-                "service": "noop@internal",
-                "middlewares": ["public-https"],
-                "tls": False,
-                "resolver": "",
-            }
-        )
-    return found
+    return found + [
+        {**router, "name": f"{router['name']}-redirect", "entry_point": "port-80", "service": "noop@internal", "also": ["public-https"],
+         "tls": False, "resolver": ""}
+        for router, row in zip(found, reached, strict=True) if row.way == "public"
+    ]  # fmt: skip
 
 
 def entry_ports(resolution: Resolution) -> list[int]:

@@ -71,7 +71,8 @@ def _access(needs: Needs, ways: tuple[WayIn, ...]) -> Iterator[Finding]:
         yield Finding(
             "info",
             "Swarm publishes on every address of the machine; Traefik refuses requests from elsewhere by their address.",
-            "On a machine in a hostile network close the entry ports in the firewall as well.",
+            "Docker's own ranges, 10.0.0.0/8 and 172.16.0.0/12, count as this machine: in a network that uses them, or a hostile one, close "
+            "the entry ports in the firewall as well.",
         )
 
 
