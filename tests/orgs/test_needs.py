@@ -47,6 +47,7 @@ def test_the_least_answers_have_these_defaults() -> None:
             "vpn": None,
             "public": None,
         },
+        "additions": {"environment": {}, "services": {}, "file": None, "sha256": None},
         "options": {},
     }
 
