@@ -40,7 +40,7 @@ def names(found: Resolution) -> list[str]:
 
 
 def test_the_least_answers_give_the_core_in_start_order() -> None:
-    assert names(resolution()) == ["backup", "postgres", "redis", "api", "bot", "web", "traefik"]
+    assert names(resolution()) == ["postgres", "backup", "redis", "api", "bot", "web", "traefik"]
 
 
 def test_every_component_says_which_answer_brought_it_in() -> None:
