@@ -12,6 +12,8 @@ from blueprints.access import WayIn, aliases
 from blueprints.manifest import ServiceManifest
 from blueprints.names import content_version, docker_name, part_of
 from blueprints.resolve import Resolution, ResolvedComponent, ResolvedSecret
+from blueprints.shared import NETWORK as ENTRY
+from blueprints.shared import shared_facts
 
 Plain = dict[str, Any]
 READABLE = 0o444
@@ -29,6 +31,7 @@ def facts(resolution: Resolution) -> Plain:
         "deputy": needs.deputy.model_dump() if needs.deputy else {"name": "", "contact": ""},
         "stand_ins": needs.applications == "stand-in",
         "access": way_facts(canonical),
+        "shared": shared_facts(needs),
         "ways": [way_facts(way) for way in resolution.ways],
         "certificates": {"wanted": any(way.tls for way in resolution.ways), "email": next((w.email for w in resolution.ways if w.tls), "")},
         "cors_origins": ",".join(dict.fromkeys(way.web_origin for way in resolution.ways)),
@@ -236,7 +239,7 @@ def _service(resolution: Resolution, component: ResolvedComponent, service: Serv
 
 def _ports(resolution: Resolution, component: ResolvedComponent, service: ServiceManifest) -> list[Plain]:
     ports: list[Plain] = []
-    if service.publishes_entry_ports:
+    if service.publishes_entry_ports and not resolution.needs.access.shared:
         ports += [{"number": port, "protocol": "tcp"} for port in entry_ports(resolution)]
     if service.udp_port:
         ports.append({"number": int(component.inputs[service.udp_port]), "protocol": "udp"})
@@ -288,7 +291,7 @@ def _networks(resolution: Resolution, service: ServiceManifest) -> list[Plain]:
     if service.publishes_entry_ports:
         subdomains = tuple(c.subdomain for c in resolution.components if c.subdomain is not None)
         names += aliases(resolution.ways, subdomains)
+    networks = (*service.networks, ENTRY) if service.publishes_entry_ports and resolution.needs.access.shared else service.networks
     return [
-        {"key": network, "aliases": list(dict.fromkeys(names)) if index == 0 else [service.key]}
-        for index, network in enumerate(service.networks)
+        {"key": network, "aliases": list(dict.fromkeys(names)) if index == 0 else [service.key]} for index, network in enumerate(networks)
     ]

@@ -12,6 +12,7 @@ from blueprints.catalog import DEPLOYED, Catalog, needs_value
 from blueprints.findings import Finding, findings_for
 from blueprints.lock import UNRESOLVED, Lock, LockedImage
 from blueprints.manifest import ImageManifest, Input, Manifest, SecretManifest, ServiceManifest, Wanted
+from blueprints.shared import refuse_unshareable
 from blueprints.sizes import Size, refuse_too_small, size_of
 from orgs.needs import Features, Needs
 from orgs.needs_file import needs_digest
@@ -130,6 +131,7 @@ def resolve(needs: Needs, catalog: Catalog, lock: Lock | None = None, attachment
     deployed = frozenset(reasons)
     components = tuple(_component(needs, candidates[name], reasons[name], lock, deployed) for name in _start_order(candidates, deployed))
     ways = ways_in(needs.access)
+    refuse_unshareable(needs, ways)
     size = size_of(components, catalog.root)
     refuse_too_small(needs, size)
     return Resolution(

@@ -120,13 +120,20 @@ class ServiceArgs:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A network, volume, config or secret: its key in the file, its Docker name, and what is its own."""
+    """A network, volume, config or secret: its key in the file, its Docker name, and what is its own.
+
+    Attributes:
+        subnet: a network's addresses, where they have to be known beforehand.
+        external: a network that somebody else makes; only the host's edge has such.
+    """
 
     key: str
     name: str
     labels: Mapping[str, str]
     internal: bool = False
     file: str = ""
+    subnet: str = ""
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +164,7 @@ def read_stack(text: str, slug: str, image_ids: Mapping[str, str] | None = None)
 
 
 _PART_KEYS = {
-    "networks": frozenset({"name", "internal", "labels"}),
+    "networks": frozenset({"name", "internal", "labels", "ipam", "external"}),
     "volumes": frozenset({"name", "labels"}),
     "configs": frozenset({"name", "file", "labels"}),
     "secrets": frozenset({"name", "file", "labels"}),
@@ -166,7 +173,16 @@ _PART_KEYS = {
 
 def _part(kind: str, key: str, item: Mapping[str, Any]) -> Part:
     _refuse_unknown(item, _PART_KEYS[kind], f"{kind}.{key}")
-    return Part(key, item["name"], _texts(item.get("labels") or {}), bool(item.get("internal")), str(item.get("file", "")))
+    pools: list[dict[str, Any]] = (item.get("ipam") or {}).get("config") or [{}]
+    return Part(
+        key,
+        item["name"],
+        _texts(item.get("labels") or {}),
+        internal=bool(item.get("internal")),
+        file=str(item.get("file", "")),
+        subnet=str(pools[0].get("subnet", "")),
+        external=bool(item.get("external")),
+    )
 
 
 def _service(
