@@ -147,17 +147,23 @@ class StackSpec:
     services: Mapping[str, ServiceArgs]
 
 
-def read_stack(text: str, slug: str, image_ids: Mapping[str, str] | None = None) -> StackSpec:
+def read_stack(text: str, slug: str, image_ids: Mapping[str, str] | None = None, *, is_host_edge: bool = False) -> StackSpec:
     """Read a stack.yml.
 
     Args:
         slug: the organization's; prefix of every service's Docker name.
         image_ids: component, or service key where a service has an image of its own -> id of the locally built image.
+        is_host_edge: the file is the host's edge's, which alone may be on networks that are not its own.
     Raises:
         PreviewError: a key this reader does not know; `where` names service and key.
     """
     data = load(text, "stack.yml")
     parts = {kind: tuple(_part(kind, key, item) for key, item in (data.get(kind) or {}).items()) for kind in _PART_KEYS}
+    foreign = [part.name for part in parts["networks"] if part.external]
+    if foreign and not is_host_edge:
+        raise PreviewError(
+            f"network {foreign[0]!r} is not the organization's own", hint="only the host's edge may be on it", where="stack.yml"
+        )
     names = {kind: {part.key: part.name for part in found} for kind, found in parts.items()}
     services = {key: _service(key, item, slug, names, image_ids or {}) for key, item in data["services"].items()}
     return StackSpec(parts["networks"], parts["volumes"], parts["configs"], parts["secrets"], services)

@@ -135,7 +135,10 @@ def standing() -> Standing:
         is_running = edge.is_running()
     except SprocketError:
         return Standing(name, "unknown", False, ports, tuple(members), {})
-    state = "absent" if not members else "missing" if as_wanted is None else "current" if as_wanted else "outdated"
+    if not members:
+        state = "outdated" if is_running else "absent"
+    else:
+        state = "missing" if as_wanted is None else "current" if as_wanted else "outdated"
     return Standing(name, state, is_running, ports, tuple(members), files)
 
 

@@ -51,10 +51,10 @@ def leaving(*, others: int) -> EdgeEffect:
 def _restart(others: int, why: str) -> EdgeEffect:
     if not others:
         return EdgeEffect(
-            "restart", 0, 0, f"The host's edge restarts to {why}: about {GAP_S} s without an answer. Nobody else is behind it."
+            "restart", 0, 0, f"The host's edge restarts to {why}: up to {GAP_S} s without an answer. Nobody else is behind it."
         )
     whom = "1 other organization on this host does" if others == 1 else f"{others} other organizations on this host do"
-    return EdgeEffect("restart", others, GAP_S, f"The host's edge restarts to {why}: for about {GAP_S} s {whom} not answer.")
+    return EdgeEffect("restart", others, GAP_S, f"The host's edge restarts to {why}: for up to {GAP_S} s {whom} not answer.")
 
 
 def _behind(others: int) -> str:

@@ -106,7 +106,7 @@ class EdgeObjects:
     def _stack(self, files: Mapping[str, str]) -> StackSpec:
         image = _image()
         ids = {KEY: image.local_id} if image.local_id else {}
-        return read_stack(files["stack.yml"], self.name, ids)
+        return read_stack(files["stack.yml"], self.name, ids, is_host_edge=True)
 
     def _args(self, files: Mapping[str, str]) -> ServiceArgs:
         return self._stack(files).services[KEY]

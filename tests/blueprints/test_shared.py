@@ -17,7 +17,7 @@ from blueprints.host_edge import Member, draw_edge, member_of
 from blueprints.shared import EntryName, entry_names, refuse_unshareable, subnet_of
 from blueprints.strict_yaml import load
 from provisioning.compose import read_stack
-from sprocket_v2.errors import RenderError, ResolveError
+from sprocket_v2.errors import PreviewError, RenderError, ResolveError
 from tests.blueprints.cases import rendering, resolution
 from tests.orgs.answers import needs
 
@@ -116,7 +116,7 @@ def test_a_slugs_lane_is_always_the_same() -> None:
 
 def test_the_edge_is_on_the_members_entry_networks_and_publishes_their_ports() -> None:
     files = edge(member("two"), member("one", EntryName("one.example", 443, True), EntryName("one.example", 80, False)))
-    stack = read_stack(files["stack.yml"], EDGE)
+    stack = read_stack(files["stack.yml"], EDGE, is_host_edge=True)
     traefik = stack.services["traefik"]
     assert {network.name for network in traefik.networks} == {f"{EDGE}_out", "one_entry", "two_entry"}
     assert {part.name: part.external for part in stack.networks} == {f"{EDGE}_out": False, "one_entry": True, "two_entry": True}
@@ -124,6 +124,11 @@ def test_the_edge_is_on_the_members_entry_networks_and_publishes_their_ports() -
     assert traefik.name == f"{EDGE}_traefik"
     assert traefik.mounts == ()
     assert traefik.secrets == ()
+
+
+def test_no_other_file_may_be_on_networks_that_are_not_its_own() -> None:
+    with pytest.raises(PreviewError, match="network 'one_entry' is not the organization's own"):
+        read_stack(edge(member("one"))["stack.yml"], EDGE)
 
 
 def test_plain_requests_go_by_host_and_tls_by_server_name_unopened() -> None:
