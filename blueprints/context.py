@@ -11,6 +11,7 @@ from typing import Any
 from blueprints.access import WayIn, aliases
 from blueprints.manifest import ServiceManifest
 from blueprints.names import content_version, docker_name, part_of
+from blueprints.profile import INSIDE
 from blueprints.resolve import Resolution, ResolvedComponent, ResolvedSecret
 from blueprints.shared import NETWORK as ENTRY
 from blueprints.shared import shared_facts
@@ -18,7 +19,6 @@ from blueprints.shared import shared_facts
 Plain = dict[str, Any]
 READABLE = 0o444
 PING_PORT = 19000
-QUEUES = ("core", "bot", "analytics", "matchmaking", "notification", "events", "image_generation", "submission")
 
 
 def facts(resolution: Resolution) -> Plain:
@@ -38,15 +38,50 @@ def facts(resolution: Resolution) -> Plain:
         "database": database_facts(resolution),
         "storage": storage_facts(resolution),
         "cache": cache_facts(resolution),
-        "queues": {queue: f"{needs.slug}-{queue.replace('_', '-')}" for queue in QUEUES},
+        "metrics": metrics_facts(resolution),
+        "queues": {queue: f"{needs.slug}-{queue.replace('_', '-')}" for queue in resolution.profile.queues},
         "discord": {"bot": needs.discord.bot, "prefix": needs.discord.prefix},
-        "deployed": {component.name: True for component in resolution.components},
+        "deployed": {part: True for component in resolution.components for part in component.parts},
+        "part": service_names(resolution),
+        "generation": generation_facts(resolution),
         "public_urls": public_urls(resolution),
         "probes": probes(resolution),
         "status_routes": status_routes(resolution),
         "release": resolution.release,
         "ping_port": PING_PORT,
     }
+
+
+def service_names(resolution: Resolution) -> dict[str, str]:
+    """Role or component name -> the Docker name of its first service, for whoever has to look at it by hand."""
+    slug = resolution.needs.slug
+    named = [(c, docker_name(slug, *c.services[0].key.split("_", 1))) for c in resolution.components if c.services]
+    return {part: name for component, name in named for part in component.parts}
+
+
+def generation_facts(resolution: Resolution) -> Plain:
+    """What only this generation of the applications knows: where it answers, signs in, and shows that it can be used."""
+    profile, way = resolution.profile, resolution.ways[0]
+    api, web = resolution.playing("api"), resolution.playing("web")
+    probe = next((s.probe for s in api.services if s.key == api.manifest.routed_service), None) if api else None
+    health = probe.path if probe else "/"
+    inside = f"http://{api.manifest.routed_service}:{api.manifest.port}" if api else ""
+    login, site = profile.login, profile.site
+    return {
+        "login": {
+            "start": f"{way.api_origin}{login.start}" if login.start else "",
+            "callbacks": {provider: f"{way.api_origin}{login.callback_of(provider)}" for provider in login.providers},
+        },
+        "site": {
+            "port": web.manifest.port if web else 0, "page": site.page, "redirects": site.redirects, "marker": site.marker,
+            "asks": f"{inside if site.calls == INSIDE else way.api_origin}{health}", "ask": list(site.ask),
+        },
+        "api": {
+            "health": health, "graphql": profile.api.graphql, "bare_query_status": profile.api.bare_query_status,
+            "checks_origin": profile.api.checks_origin,
+        },
+        "tables": {"organization": profile.tables.organization, "people": list(profile.tables.people)},
+    }  # fmt: skip
 
 
 def public_urls(resolution: Resolution) -> dict[str, str]:
@@ -103,8 +138,8 @@ def storage_facts(resolution: Resolution) -> Plain:
     if existing is not None:
         facts = {"used": True, "host": existing.host, "port": existing.port, "tls": existing.tls}
         buckets = {"replays": existing.replays_bucket, "images": existing.images_bucket}
-    elif resolution.component("minio"):
-        facts = {"used": True, "host": "minio", "port": 9000, "tls": False}
+    elif store := resolution.playing("storage"):
+        facts = {"used": True, "host": store.name, "port": 9000, "tls": False}
     else:
         facts = {"used": False, "host": "object-storage.invalid", "port": 9000, "tls": False}
     usual = 443 if facts["tls"] else 80
@@ -118,6 +153,12 @@ def cache_facts(resolution: Resolution) -> Plain:
     if existing is not None:
         return {"where": "existing", "host": existing.host, "port": existing.port, "tls": existing.tls}
     return {"where": "deployment", "host": "redis", "port": 6379, "tls": False}
+
+
+def metrics_facts(resolution: Resolution) -> Plain:
+    """Where figures go. Where nothing keeps them it is a placeholder, `used` is false: who reads it refuses to start without an address."""
+    store = resolution.playing("influxdb")
+    return {"used": store is not None, "address": f"http://{store.name if store else 'metrics.invalid'}:8086"}
 
 
 def routers(resolution: Resolution) -> list[Plain]:
@@ -248,8 +289,8 @@ def _ports(resolution: Resolution, component: ResolvedComponent, service: Servic
 
 def _logging(resolution: Resolution, service: ServiceManifest) -> Plain:
     """Docker keeps the last lines itself; with log search on it also sends them to the collector, over UDP, which waits for nobody."""
-    collector = resolution.component("telegraf")
-    if resolution.component("loki") is None or collector is None or service.udp_port:
+    collector = resolution.playing("collector")
+    if resolution.playing("logs") is None or collector is None or service.udp_port:
         return {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
     address = f"udp://127.0.0.1:{collector.inputs['log_port']}"
     return {"driver": "syslog", "options": {"syslog-address": address, "syslog-format": "rfc5424", "tag": service.key}}

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from blueprints.access import WayIn
+from blueprints.closure import holds
 from blueprints.lock import UNRESOLVED, LockedImage
 from blueprints.manifest import Manifest
+from blueprints.profile import Profile
 from orgs.needs import Needs
 from sprocket_v2.errors import ResolveError
 
@@ -33,22 +35,19 @@ class Finding:
     hint: str
 
 
-def findings_for(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Deployed]) -> tuple[Finding, ...]:
+def findings_for(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Deployed], profile: Profile) -> tuple[Finding, ...]:
     """All findings, warnings first.
 
     Raises:
         ResolveError: an image without digest on a deployment the whole internet can reach.
     """
-    found = [*_people(needs), *_access(needs, ways), *_routes(ways, components), *_images(needs, components), *_database(needs)]
+    found = [*_people(needs), *_access(needs, ways), *_routes(ways, components), *_images(needs, components), *_generation(needs, profile)]
     return tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
 
 
 def _people(needs: Needs) -> Iterator[Finding]:
     if needs.deputy is None:
         yield Finding("warning", "Nobody can take over from the owner.", "Name a deputy in the needs.")
-    unused = [name for name in needs.login if name != "discord"]
-    if unused:
-        yield Finding("info", f"Login by {', '.join(unused)} is not wired into the applications today.", "Players sign in with Discord.")
 
 
 def _access(needs: Needs, ways: tuple[WayIn, ...]) -> Iterator[Finding]:
@@ -93,15 +92,11 @@ def _images(needs: Needs, components: Sequence[Deployed]) -> Iterator[Finding]:
     yield Finding("info", f"Images go by tag, without a digest: {', '.join(loose)}.", "`sprocket images lock` pins them.")
 
 
-def _database(needs: Needs) -> Iterator[Finding]:
-    if needs.database.where == "deployment" and needs.database.starting_data.kind == "empty":
-        yield Finding(
-            "warning",
-            "The database begins empty: the deployment will run, and nobody can use it yet.",
-            "The applications' migrations do not build an empty database; give a schema file or a backup.",
-        )
-    yield Finding(
-        "info",
-        "A new player can sign in only when a row for them is in mledb.player, and becomes a member of organization 2.",
-        "The applications of this generation are tied to the reference league so far.",
-    )
+def _generation(needs: Needs, profile: Profile) -> Iterator[Finding]:
+    """What the generation cannot do, where it matters with these needs."""
+    unused = [name for name in needs.login if name not in profile.login.providers]
+    if unused:
+        yield Finding("info", f"Login by {', '.join(unused)} is not wired into the applications today.", "Players sign in with Discord.")
+    for limit in profile.findings:
+        if all(holds(needs, wanted, "") for wanted in limit.only_when):
+            yield Finding(limit.severity, limit.message, limit.hint)
