@@ -88,6 +88,7 @@ def entry_names(routers: Iterable[Mapping[str, Any]], ports: Iterable[int]) -> t
 
     Raises:
         RenderError: a router whose rule does not begin with one host name.
+        ResolveError: one name at one port is asked for with TLS and without.
     """
     names = set()
     for router in routers:
@@ -101,10 +102,17 @@ def entry_names(routers: Iterable[Mapping[str, Any]], ports: Iterable[int]) -> t
         names.add(EntryName(host[1], int(port[1]), bool(router["tls"])))
     silent = set(ports) - {name.port for name in names}
     names |= {EntryName(name.host, port, False) for name in names if name.tls for port in silent}
+    for name in names:
+        if name.tls and EntryName(name.host, name.port, False) in names:
+            raise ResolveError(
+                f"access.shared is true, yet {name.host} at port {name.port} is one way's with TLS and another's without",
+                hint="give the two ways different ports, or do not share the entry ports",
+                where="access",
+            )
     return tuple(sorted(names))
 
 
-def shared_data(needs: Needs, names: Iterable[EntryName]) -> dict[str, Any] | None:
+def shared_data(needs: Needs, routers: Iterable[Mapping[str, Any]], ports: Iterable[int]) -> dict[str, Any] | None:
     """What blueprint.json says about sharing; None where the deployment publishes its own ports."""
     if not needs.access.shared:
         return None
@@ -112,5 +120,5 @@ def shared_data(needs: Needs, names: Iterable[EntryName]) -> dict[str, Any] | No
         "network": docker_name(needs.slug, NETWORK),
         "subnet": subnet_of(needs),
         "proxy": docker_name(needs.slug, "traefik"),
-        "names": [{"host": name.host, "port": name.port, "tls": name.tls} for name in names],
+        "names": [{"host": name.host, "port": name.port, "tls": name.tls} for name in entry_names(routers, ports)],
     }

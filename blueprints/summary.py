@@ -10,7 +10,7 @@ from typing import Any
 from blueprints import context
 from blueprints.names import docker_name
 from blueprints.resolve import Resolution
-from blueprints.shared import entry_names, shared_data
+from blueprints.shared import shared_data
 
 
 def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: Mapping[str, str]) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: 
             "canonical": context.way_facts(resolution.ways[0]),
             "ways": [context.way_facts(way) for way in resolution.ways],
             "cors_origins": list(dict.fromkeys(way.web_origin for way in resolution.ways)),
-            "shared": shared_data(needs, entry_names(context.routers(resolution), context.entry_ports(resolution))),
+            "shared": shared_data(needs, context.routers(resolution), context.entry_ports(resolution)),
         },
         "verify": {
             "bot": needs.discord.bot,

@@ -90,6 +90,12 @@ def test_a_rule_the_edge_cannot_tell_is_refused() -> None:
         entry_names([{"name": "x", "rule": "PathPrefix(`/`)", "entry_point": "port-80", "tls": False}], [80])
 
 
+def test_one_name_at_one_port_is_not_both_plain_and_tls() -> None:
+    router = {"name": "x", "rule": "Host(`a.example`)", "entry_point": "port-443", "tls": True}
+    with pytest.raises(ResolveError, match=r"a\.example at port 443 is one way's with TLS and another's without"):
+        entry_names([router, {**router, "tls": False}], [443])
+
+
 def test_tls_under_an_address_cannot_be_shared() -> None:
     way = WayIn("lan", "192.168.1.5", "192.168.1.5", 443, 444, True, False, ("0.0.0.0/0",))
     with pytest.raises(ResolveError, match=r"answers TLS under the address 192\.168\.1\.5"):
