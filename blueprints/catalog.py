@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import get_args
 
 from blueprints.manifest import ImageManifest, Manifest, ServiceManifest, Wanted, read_manifest, schema
 from blueprints.profile import Profile, read_profile
@@ -91,7 +92,7 @@ def needs_value(needs: Needs, need: str) -> object:
     """The answer a dotted name stands for. Raises AttributeError for a name that is no question."""
     value: object = needs
     for part in need.split("."):
-        value = getattr(value, part)
+        value = None if value is None else getattr(value, part)  # what was not described answers nothing
     return value
 
 
@@ -147,7 +148,7 @@ def _check_together(components: Mapping[str, Manifest]) -> None:
                     f"secret {secret.name!r} is {owners[secret.name]}'s already", hint="mount that one, or rename this", where=where
                 )
             owners[secret.name] = manifest.name
-        late = [w for s in manifest.services for w in s.wanted_when]
+        late = [w for s in manifest.services for w in (*s.wanted_when, *(w for lines in s.only_when.values() for w in lines))]
         late += [w for s in manifest.secrets for w in (*s.supplied_when, *s.generated_when)]
         plays = [w for play in manifest.plays for w in play.wanted_when]
         for wanted in [*manifest.wanted_when, *manifest.left_out_when, *plays, *late]:
@@ -188,7 +189,7 @@ def _is_question(need: str) -> bool:
         if part not in fields:
             return False
         annotation = fields[part].annotation
-        model = annotation if isinstance(annotation, type) else None
+        model = next((choice for choice in (annotation, *get_args(annotation)) if hasattr(choice, "model_fields")), None)
     return True
 
 

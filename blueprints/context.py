@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from blueprints.access import WayIn, aliases
+from blueprints.certificates import certificate_facts
 from blueprints.manifest import ServiceManifest
 from blueprints.names import content_version, docker_name, part_of
 from blueprints.profile import INSIDE
 from blueprints.resolve import Resolution, ResolvedComponent, ResolvedSecret
+from blueprints.routes import routes
 from blueprints.shared import NETWORK as ENTRY
 from blueprints.shared import shared_facts
 
@@ -33,7 +35,7 @@ def facts(resolution: Resolution) -> Plain:
         "access": way_facts(canonical),
         "shared": shared_facts(needs),
         "ways": [way_facts(way) for way in resolution.ways],
-        "certificates": {"wanted": any(way.tls for way in resolution.ways), "email": next((w.email for w in resolution.ways if w.tls), "")},
+        "certificates": certificate_facts(needs.access, resolution.ways),
         "cors_origins": ",".join(dict.fromkeys(way.web_origin for way in resolution.ways)),
         "database": database_facts(resolution),
         "storage": storage_facts(resolution),
@@ -112,6 +114,8 @@ def way_facts(way: WayIn) -> Plain:
         "api_address": way.api_address,
         "allowed": list(way.allowed),
         "email": way.email,
+        "certificate": way.certificate,
+        "hsts": way.hsts,
     }
 
 
@@ -162,39 +166,41 @@ def metrics_facts(resolution: Resolution) -> Plain:
 
 
 def routers(resolution: Resolution) -> list[Plain]:
-    """Every route through Traefik: name, rule, entry point, service address, allowed ranges."""
-    result = []
-    for way in resolution.ways:
-        for component in resolution.components:
-            subdomain = component.subdomain
-            port = _entry_port(way, subdomain)
-            if subdomain is None or port is None:
-                continue
-            host = way.api_host if subdomain == "api" else f"{subdomain}.{way.host}" if subdomain else way.host
-            result.append(
-                {
-                    "name": f"{way.way}-{component.name}",
-                    "rule": f"Host(`{host}`)",
-                    "entry_point": f"port-{port}",
-                    "service": component.name,
-                    "allow": f"{way.way}-allowed",
-                    "tls": way.tls,
-                }
-            )
-    return result
-
-
-def _entry_port(way: WayIn, subdomain: str | None) -> int | None:
-    """The port a component answers on; None where this way cannot reach it."""
-    if way.subdomains or subdomain == "":
-        return way.port
-    return way.api_port if subdomain == "api" else None
+    """Every route through Traefik: name, rule, entry point, service, middlewares; and on a public way the redirect to HTTPS."""
+    by_name: dict[str, WayIn] = {way.way: way for way in resolution.ways}
+    reached = [row for row in routes(resolution) if row.router]
+    found: list[Plain] = [
+        {
+            "name": row.router,
+            "rule": f"Host(`{row.host}`)",
+            "entry_point": row.entry_point,
+            "service": row.component,
+            "middlewares": [f"{row.way}-allowed", *(["hsts"] if by_name[row.way].hsts else [])],
+            "tls": row.tls,
+            "resolver": "acme" if by_name[row.way].is_acme else "",
+        }
+        for row in reached
+    ]
+    public = dict.fromkeys(row.host for row in reached if row.way == "public")
+    if public:
+        found.append(
+            {
+                "name": "public-redirect",
+                "rule": " || ".join(f"Host(`{host}`)" for host in public),
+                "entry_point": "port-80",
+                "service": "noop@internal",
+                "middlewares": ["public-https"],
+                "tls": False,
+                "resolver": "",
+            }
+        )
+    return found
 
 
 def entry_ports(resolution: Resolution) -> list[int]:
     """The ports Traefik publishes, sorted; a public way adds 80 for the redirect."""
     ports = {port for way in resolution.ways for port in (way.port, way.api_port)}
-    return sorted(ports | ({80} if any(way.tls for way in resolution.ways) else set()))
+    return sorted(ports | ({80} if any(way.way == "public" for way in resolution.ways) else set()))
 
 
 def routed(resolution: Resolution) -> list[Plain]:

@@ -117,6 +117,7 @@ class ServiceManifest:
     configs: Mapping[str, str]
     volumes: Mapping[str, str]
     only_with: Mapping[str, str]
+    only_when: Mapping[str, tuple[Wanted, ...]]
     tmpfs: tuple[str, ...]
     publishes_entry_ports: bool
     udp_port: str
@@ -279,7 +280,7 @@ def _check(node: Node, path: Path_, rules: Mapping[Path_, Rule], where: str, exa
     is_open = path in rules and rules[path].any_name
     known = {rule_path[-1] for rule_path in rules if rule_path[:-1] == path}
     given = [key.value for key, _ in node.value]
-    free = is_open or (path[-1:] == ("*",) and path[:-1] and path[-2].endswith("_when"))
+    free = is_open or _holds_conditions(path)
     for key, value in node.value:
         at = f"{where}:{key.start_mark.line + 1}"
         if given.count(key.value) > 1:
@@ -293,6 +294,12 @@ def _check(node: Node, path: Path_, rules: Mapping[Path_, Rule], where: str, exa
     missing = sorted(p[-1] for p, rule in rules.items() if p[:-1] == path and rule.required and p[-1] not in given and p[-1] != "*")
     if missing:
         raise CatalogError(f"{missing[0]} is missing", hint=f"{example} explains it", where=line)
+
+
+def _holds_conditions(path: Path_) -> bool:
+    """Whether this is one line of a `..._when`: a need and its value, under any key. `only_when` has such a list for each name."""
+    above = [part for part in path[-3:-1] if part != "*"]
+    return path[-1:] == ("*",) and bool(above) and above[-1].endswith("_when")
 
 
 def _check_value(node: Node, path: Path_, rules: Mapping[Path_, Rule], where: str, example: str) -> None:
@@ -395,6 +402,7 @@ def _service(key: str, item: dict[str, Any]) -> ServiceManifest:
         configs=item.get("configs") or {},
         volumes=item.get("volumes") or {},
         only_with=item.get("only_with") or {},
+        only_when={key: wanted_lines(lines) for key, lines in (item.get("only_when") or {}).items()},
         tmpfs=tuple(item.get("tmpfs", ())),
         publishes_entry_ports=item.get("publishes_entry_ports", False),
         udp_port=item.get("udp_port", ""),

@@ -224,7 +224,7 @@ def _component(needs: Needs, manifest: Manifest, closure: Closure, lock: Lock) -
     answers = needs.options.get(manifest.name, {})
     inputs = {question.name: _answer(manifest, question, answers, needs.expected_members) for question in manifest.inputs}
     services = tuple(
-        _with_what_is_there(s, closure.parts)
+        _with_what_is_there(needs, manifest.name, s, closure.parts)
         for s in manifest.services
         if not s.wanted_when or any_holds(needs, s.wanted_when, manifest.name, closure.parts)
     )
@@ -234,9 +234,10 @@ def _component(needs: Needs, manifest: Manifest, closure: Closure, lock: Lock) -
     return ResolvedComponent(manifest, closure.reasons[name], inputs, services, images, closure.through[name], closure.plays[name])
 
 
-def _with_what_is_there(service: ServiceManifest, deployed: frozenset[str]) -> ServiceManifest:
-    """The service without the secrets and configs that belong to a component which is not deployed."""
+def _with_what_is_there(needs: Needs, component_name: str, service: ServiceManifest, deployed: frozenset[str]) -> ServiceManifest:
+    """The service without the secrets and configs that belong to a component which is not deployed, or to answers nobody gave."""
     left_out = {name for name, component in service.only_with.items() if component not in deployed}
+    left_out |= {name for name, lines in service.only_when.items() if not any_holds(needs, lines, component_name, deployed)}
     if not left_out:
         return service
     secrets = {name: target for name, target in service.secrets.items() if name not in left_out}

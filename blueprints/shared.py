@@ -24,7 +24,8 @@ NETWORK = "entry"
 LANES = 8192
 _ENTRY_POOL = ipaddress.IPv4Network("198.18.0.0/15")  # set aside by RFC 2544: nobody's network, and in no way's list of ranges
 _LANE_BITS = 28  # 13 guests: gateway, load balancer, edge, Traefik, and their predecessors while they end
-_RULE = re.compile(r"\AHost\(`([a-z0-9.-]{1,253})`\)")
+_HOST = r"Host\(`([a-z0-9.-]{1,253})`\)"
+_RULE = re.compile(rf"\A{_HOST}(?: \|\| {_HOST})*\Z")
 _ENTRY_POINT = re.compile(r"\Aport-([0-9]{1,5})\Z")
 
 
@@ -79,29 +80,28 @@ def with_edge_routers(routers: list[dict[str, Any]], shared: Mapping[str, Any]) 
         doubled.append(router)
         if not router["tls"]:
             rule = f"({router['rule']}) && ClientIP(`{shared['subnet']}`)"
-            doubled.append({**router, "name": f"{router['name']}-shared", "rule": rule, "allow": f"{router['allow']}-shared"})
+            passed = [f"{name}-shared" if name.endswith("-allowed") else name for name in router["middlewares"]]
+            doubled.append({**router, "name": f"{router['name']}-shared", "rule": rule, "middlewares": passed})
     return doubled
 
 
-def entry_names(routers: Iterable[Mapping[str, Any]], ports: Iterable[int]) -> tuple[EntryName, ...]:
-    """Every host name and port the edge has to know, sorted; a port without routes only redirects, for every TLS name.
+def entry_names(routers: Iterable[Mapping[str, Any]]) -> tuple[EntryName, ...]:
+    """Every host name and port the edge has to know, sorted.
 
     Raises:
-        RenderError: a router whose rule does not begin with one host name.
+        RenderError: a router whose rule is not one or several host names.
         ResolveError: one name at one port is asked for with TLS and without.
     """
     names = set()
     for router in routers:
-        host, port = _RULE.match(router["rule"]), _ENTRY_POINT.match(router["entry_point"])
-        if host is None or port is None:
+        port = _ENTRY_POINT.match(router["entry_point"])
+        if port is None or not _RULE.match(router["rule"]):
             raise RenderError(
                 f"router {router['name']}: the host's edge cannot tell its rule {router['rule']!r}",
-                hint="a rule begins with Host(`name`), an entry point is called port-N",
+                hint="a rule is Host(`name`), or several with || between them; an entry point is called port-N",
                 where="blueprints/context.py",
             )
-        names.add(EntryName(host[1], int(port[1]), bool(router["tls"])))
-    silent = set(ports) - {name.port for name in names}
-    names |= {EntryName(name.host, port, False) for name in names if name.tls for port in silent}
+        names |= {EntryName(host, int(port[1]), bool(router["tls"])) for host in re.findall(_HOST, router["rule"])}
     for name in names:
         if name.tls and EntryName(name.host, name.port, False) in names:
             raise ResolveError(
@@ -112,7 +112,7 @@ def entry_names(routers: Iterable[Mapping[str, Any]], ports: Iterable[int]) -> t
     return tuple(sorted(names))
 
 
-def shared_data(needs: Needs, routers: Iterable[Mapping[str, Any]], ports: Iterable[int]) -> dict[str, Any] | None:
+def shared_data(needs: Needs, routers: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
     """What blueprint.json says about sharing; None where the deployment publishes its own ports."""
     if not needs.access.shared:
         return None
@@ -120,5 +120,5 @@ def shared_data(needs: Needs, routers: Iterable[Mapping[str, Any]], ports: Itera
         "network": docker_name(needs.slug, NETWORK),
         "subnet": subnet_of(needs),
         "proxy": docker_name(needs.slug, "traefik"),
-        "names": [{"host": name.host, "port": name.port, "tls": name.tls} for name in entry_names(routers, ports)],
+        "names": [{"host": name.host, "port": name.port, "tls": name.tls} for name in entry_names(routers)],
     }

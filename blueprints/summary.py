@@ -10,6 +10,7 @@ from typing import Any
 from blueprints import context
 from blueprints.names import docker_name
 from blueprints.resolve import Resolution
+from blueprints.routes import routes, routes_data
 from blueprints.shared import shared_data
 
 
@@ -47,8 +48,9 @@ def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: 
             "canonical": context.way_facts(resolution.ways[0]),
             "ways": [context.way_facts(way) for way in resolution.ways],
             "cors_origins": list(dict.fromkeys(way.web_origin for way in resolution.ways)),
-            "shared": shared_data(needs, context.routers(resolution), context.entry_ports(resolution)),
+            "shared": shared_data(needs, context.routers(resolution)),
         },
+        "routes": routes_data(routes(resolution)),
         "verify": {
             "bot": needs.discord.bot,
             "database": context.database_facts(resolution),

@@ -1,42 +1,24 @@
 """Reads a running deployment and says whether it runs and whether people can use it. Changes nothing.
 
-The only place of ours that speaks HTTP to a deployment; Docker is read through live.LiveReader.
+It speaks HTTP through provisioning.asking; Docker is read through live.LiveReader.
 """
 
 from __future__ import annotations
 
-import http.client
+import http
 import json
-import socket
-import ssl
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from provisioning.asking import TIMEOUT_S, Answer, request
 from provisioning.live import LiveReader, LiveService
+from provisioning.probe import Patience, probe
 from provisioning.verdict import Check, CheckState, Line, Verdict, verdict_of
 from sprocket_v2.errors import SprocketError, VerifyError
 
-TIMEOUT_S = 8.0
 PATIENCE_S = 20.0
 FOREIGN_ORIGIN = "https://not-of-this-league.example"
-_MAX_BODY = 256 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One HTTP answer; status 0 when there was none, and the body then says why."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: str
-
-    def says(self) -> str:
-        """For a check's detail."""
-        return f"answered {self.status}" if self.status else f"no answer ({self.body})"
 
 
 def verify(
@@ -84,7 +66,7 @@ class Deployment:
             )
         self.generation = blueprint["verify"]["generation"]
         self.components = {str(part["name"]): part for part in blueprint["components"]}
-        self._until = time.monotonic() + patience_s
+        self._patience = Patience(patience_s)
         try:
             self.services = {service.name: service for service in reader.live_services(self.slug)}
         except SprocketError as error:
@@ -103,6 +85,7 @@ class Deployment:
             yield self._web_reaches_api()
         if "bot" in self.roles:
             yield self._bot()
+        yield from probe(self.blueprint, self.address, self._patience)
         yield from self._data_is_closed()
         yield from self._usable()
 
@@ -213,9 +196,8 @@ class Deployment:
         """One request through the way in; asked again while the answer is not good and patience lasts."""
         while True:
             answer = request(self.address, port, method, host, path, body=body, headers=headers or {}, tls=bool(self.way.get("tls")))
-            if good(answer) or time.monotonic() > self._until:
+            if good(answer) or not self._patience.lasts():
                 return answer
-            time.sleep(0.3)
 
     # Between the parts
 
@@ -335,31 +317,6 @@ class Deployment:
     def _container(self, component: Mapping[str, Any]) -> str:
         service = self.services.get(str(component["services"][0]))
         return service.running[0].container if service and service.running else ""
-
-
-def request(address: str, port: int, method: str, host: str, path: str, *, body: object, headers: Mapping[str, str], tls: bool) -> Answer:
-    """One HTTP request to an address, under another host's name; never follows a redirect."""
-    usual = 443 if tls else 80
-    named = {"Host": host if port == usual else f"{host}:{port}", "Connection": "close", "User-Agent": "sprocket-verify", **headers}
-    data = None if body is None else json.dumps(body).encode()
-    if data is not None:
-        named["Content-Type"] = "application/json"
-    try:
-        with closing(_connection(address, port, host, tls=tls)) as connection:
-            connection.request(method, path, body=data, headers=named)
-            response = connection.getresponse()
-            text = response.read(_MAX_BODY).decode("utf-8", "replace")
-            return Answer(response.status, {key.lower(): value for key, value in response.getheaders()}, text)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        return Answer(0, {}, getattr(error, "strerror", "") or type(error).__name__)
-
-
-def _connection(address: str, port: int, host: str, *, tls: bool) -> http.client.HTTPConnection:
-    connection = http.client.HTTPConnection(address, port, timeout=TIMEOUT_S)
-    if tls:
-        plain = socket.create_connection((address, port), timeout=TIMEOUT_S)
-        connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
-    return connection
 
 
 def _service_state(service: LiveService | None) -> tuple[CheckState, str]:

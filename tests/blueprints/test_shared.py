@@ -79,7 +79,7 @@ def test_every_route_of_every_way_is_a_name_the_edge_knows() -> None:
     local = resolution(access=LOCAL)
     public = WayIn("public", "league.example", "api.league.example", 443, 443, True, True, ("0.0.0.0/0",))
     drawn = replace(local, ways=(*local.ways, public))
-    assert entry_names(context.routers(drawn), context.entry_ports(drawn)) == (
+    assert entry_names(context.routers(drawn)) == (
         EntryName("api.league.example", 80, False), EntryName("api.league.example", 443, True), EntryName("api.testers.localhost", 8080, False),
         EntryName("league.example", 80, False), EntryName("league.example", 443, True), EntryName("testers.localhost", 8080, False),
     )  # fmt: skip
@@ -87,13 +87,13 @@ def test_every_route_of_every_way_is_a_name_the_edge_knows() -> None:
 
 def test_a_rule_the_edge_cannot_tell_is_refused() -> None:
     with pytest.raises(RenderError, match="cannot tell its rule"):
-        entry_names([{"name": "x", "rule": "PathPrefix(`/`)", "entry_point": "port-80", "tls": False}], [80])
+        entry_names([{"name": "x", "rule": "PathPrefix(`/`)", "entry_point": "port-80", "tls": False}])
 
 
 def test_one_name_at_one_port_is_not_both_plain_and_tls() -> None:
     router = {"name": "x", "rule": "Host(`a.example`)", "entry_point": "port-443", "tls": True}
     with pytest.raises(ResolveError, match=r"a\.example at port 443 is one way's with TLS and another's without"):
-        entry_names([router, {**router, "tls": False}], [443])
+        entry_names([router, {**router, "tls": False}])
 
 
 def test_tls_under_an_address_cannot_be_shared() -> None:

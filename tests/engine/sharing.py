@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from provisioning.asking import request
 from provisioning.providers.swarm.client import connect
 from provisioning.purge import remove_leftovers
-from provisioning.verify import request
 from tests.engine.deployed import ControlPlane
 from tests.engine.removal import remove_everything
 
