@@ -16,6 +16,8 @@ from blueprints.names import content_version, docker_name, part_of
 from blueprints.profile import INSIDE
 from blueprints.resolve import Resolution, ResolvedComponent, ResolvedSecret
 from blueprints.routes import routes
+from blueprints.shared import NETWORK as ENTRY
+from blueprints.shared import shared_facts
 from orgs.additions import LocalService
 
 Plain = dict[str, Any]
@@ -33,6 +35,7 @@ def facts(resolution: Resolution) -> Plain:
         "deputy": needs.deputy.model_dump() if needs.deputy else {"name": "", "contact": ""},
         "stand_ins": needs.applications == "stand-in",
         "access": way_facts(canonical),
+        "shared": shared_facts(needs),
         "ways": [way_facts(way) for way in resolution.ways],
         "certificates": certificate_facts(needs.access, resolution.ways),
         "cors_origins": ",".join(dict.fromkeys(way.web_origin for way in resolution.ways)),
@@ -311,7 +314,7 @@ def _service(resolution: Resolution, component: ResolvedComponent, service: Serv
 
 def _ports(resolution: Resolution, component: ResolvedComponent, service: ServiceManifest) -> list[Plain]:
     ports: list[Plain] = []
-    if service.publishes_entry_ports:
+    if service.publishes_entry_ports and not resolution.needs.access.shared:
         ports += [{"number": port, "target": port, "protocol": "tcp"} for port in entry_ports(resolution)]
     if service.udp_port:
         number = int(component.inputs[service.udp_port])
@@ -366,7 +369,7 @@ def _networks(resolution: Resolution, service: ServiceManifest) -> list[Plain]:
     if service.publishes_entry_ports:
         subdomains = tuple(c.subdomain for c in resolution.components if c.subdomain is not None)
         names += aliases(resolution.ways, subdomains)
+    networks = (*service.networks, ENTRY) if service.publishes_entry_ports and resolution.needs.access.shared else service.networks
     return [
-        {"key": network, "aliases": list(dict.fromkeys(names)) if index == 0 else [service.key]}
-        for index, network in enumerate(service.networks)
+        {"key": network, "aliases": list(dict.fromkeys(names)) if index == 0 else [service.key]} for index, network in enumerate(networks)
     ]

@@ -15,6 +15,7 @@ from blueprints.local import LocalPart, local_part, refuse_set_by_the_release
 from blueprints.lock import UNRESOLVED, Lock, LockedImage
 from blueprints.manifest import ImageManifest, Input, Manifest, SecretManifest, ServiceManifest
 from blueprints.profile import Profile
+from blueprints.shared import refuse_unshareable
 from blueprints.sizes import Size, refuse_too_small, size_of
 from orgs.additions import LocalService
 from orgs.needs import Features, Needs
@@ -149,6 +150,7 @@ def resolve(needs: Needs, catalog: Catalog, lock: Lock | None = None, attachment
     _refuse_switched_off(needs, candidates, closure)
     components = tuple(_component(needs, candidates[name], closure, lock) for name in _start_order(candidates, closure))
     ways = ways_in(needs.access)
+    refuse_unshareable(needs, ways)
     refuse_set_by_the_release(needs, components, catalog)
     local = local_part(needs, attachments or {}, components, ways, catalog)
     components = _with_local(components, local, lock)

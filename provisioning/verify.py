@@ -76,6 +76,7 @@ class Deployment:
         """All checks, in the order a person wants to read them."""
         yield from self._service_checks()
         yield self._images()
+        yield from self._edge()
         if "web" in self.roles:
             yield from self._web()
         if "api" in self.roles:
@@ -116,6 +117,21 @@ class Deployment:
         return Check("images", title, "ok", "image ids are as locked")
 
     # Routes
+
+    def _edge(self) -> Iterator[Check]:
+        """Where the entry ports are shared, every route below is asked for through the host's edge, which has them."""
+        shared = self.blueprint["access"].get("shared")
+        proxy = self.services.get(str(shared["proxy"])) if shared else None
+        if not shared or proxy is None:
+            return
+        title, ports = "The host's edge has the entry ports", ", ".join(str(port) for port in sorted({n["port"] for n in shared["names"]}))
+        if proxy.published_ports:
+            detail = "this deployment publishes them itself, as it may where no edge is"
+            yield Check("route/edge", title, "warning", detail, "apply the blueprint again to share them")
+        elif str(shared["network"]) not in proxy.networks:
+            yield Check("route/edge", title, "failed", f"Traefik is not in {shared['network']}", "apply the blueprint again")
+        else:
+            yield Check("route/edge", title, "ok", f"port {ports}; the routes below are asked for through it")
 
     def _web(self) -> Iterator[Check]:
         host, port = str(self.way["web_host" if "web_host" in self.way else "host"]), self._port("web")
@@ -159,6 +175,8 @@ class Deployment:
 
     def _route(self, name: str, title: str, good: bool, detail: str) -> Check:
         hint = "" if good else f"docker service logs --tail 50 {self.slug}_traefik, then the log of the component behind it"
+        if hint and self.blueprint["access"].get("shared"):
+            hint += "; the platform's admin sees the edge before it with `sprocket edge show`"
         return Check(f"route/{name}", title, "ok" if good else "failed", detail, hint)
 
     def _port(self, side: str) -> int:

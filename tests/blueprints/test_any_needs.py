@@ -18,6 +18,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from blueprints import strict_yaml
+from blueprints.catalog import TEMPLATES
+from blueprints.context import PING_PORT
+from blueprints.host_edge import draw_edge, member_of
 from blueprints.lock import Lock, LockedImage
 from blueprints.parse_back import forget
 from blueprints.render import render
@@ -47,6 +50,7 @@ INSIDE = re.compile(r"(?:https?|tcp)://([a-z0-9_-]+):(\d+)")
 def any_needs(draw: st.DrawFn) -> Needs:
     """Any valid needs, with parts switched on and off by hand."""
     answers = {**draw(valid_answers()), "storage": draw(STORAGE), "cache": draw(CACHE), "options": draw(OPTIONS)}
+    answers["access"] = {**answers["access"], "shared": draw(st.booleans())}
     return Needs.model_validate(answers)
 
 
@@ -73,11 +77,28 @@ def check(needs: Needs) -> None:
     event("rendered")
     stack: Any = strict_yaml.load(rendering.files["stack.yml"], "stack.yml")
     _schema().validate(stack)
+    _entry_ports_are_somebodys(rendering, stack)
     _references_resolve(rendering, stack)
     _hosts_resolve(rendering, stack)
     ports = Counter((p["protocol"], p["published"]) for s in stack["services"].values() for p in s.get("ports", ()))
     assert not [port for port, count in ports.items() if count > 1]
     assert set(rendering.secrets) == set(stack["secrets"])
+
+
+def _entry_ports_are_somebodys(rendering: Rendering, stack: Any) -> None:
+    """Traefik publishes them, or the host's edge can: with every name of the deployment, and each port that would be published."""
+    shared = rendering.blueprint["access"]["shared"]
+    published = {port["published"] for port in stack["services"]["traefik"].get("ports", ())}
+    if shared is None:
+        assert published
+        return
+    event("shared")
+    assert not published
+    own = strict_yaml.load(rendering.files["own-ports.yml"], "own-ports.yml")["services"]["traefik"]["ports"]
+    member = member_of(rendering.blueprint["organization"]["slug"], shared)
+    assert {entry.port for entry in member.names} == {port["published"] for port in own}
+    if PING_PORT not in {entry.port for entry in member.names}:
+        draw_edge("host-edge-0123456789ab", [member], "traefik:v3.7", TEMPLATES)
 
 
 def _references_resolve(rendering: Rendering, stack: Any) -> None:

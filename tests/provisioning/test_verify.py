@@ -234,6 +234,26 @@ def test_it_only_reads(blueprint: dict[str, Any], reader: Reader, site: Site) ->
         assert all(word.startswith(("select ", "set default_transaction_read_only")) for word in words)
 
 
+SHARED = {"network": "demo_entry", "subnet": "198.18.0.0/28", "proxy": "demo_traefik", "names": [{"host": WEB, "port": 8080, "tls": False}]}
+
+
+@pytest.mark.parametrize(
+    ("networks", "ports", "state"),
+    [
+        (("demo_edge", "demo_entry"), (), "ok"),
+        (("demo_edge",), (), "failed"),
+        (("demo_edge", "demo_entry"), (8080,), "warning"),
+    ],
+)
+def test_it_says_whether_the_entry_ports_are_the_hosts_edges(
+    blueprint: dict[str, Any], reader: Reader, networks: tuple[str, ...], ports: tuple[int, ...], state: str
+) -> None:
+    blueprint["access"]["shared"] = SHARED
+    reader.services["demo_traefik"] = replace(_service("demo_traefik", networks=networks), published_ports=ports)
+    check = _found(_look(blueprint, reader), "route/edge")
+    assert (check.state, bool(check.hint)) == (state, state != "ok")
+
+
 SITE_BREAKS = [
     ({"redirect": "/elsewhere"}, "route/web/redirect"),
     ({"login": "<h1>Welcome</h1>"}, "route/web/sign-in"),
