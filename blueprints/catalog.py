@@ -18,7 +18,11 @@ from sprocket_v2.errors import CatalogError
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 NETWORKS = ("edge", "data", "outbound")
+LOCAL = "local"  # the pseudo component of an organization's own additions
+_ENVIRONMENT_LINE = re.compile(r"\A {6}([A-Za-z_][A-Za-z0-9_]*):(?: |\Z)")
+_SHARED = re.compile(r'\A\{% from "(components/_shared/(?!service)[^"]+)"')
 SPECIAL_NEEDS = frozenset({"always", "component_option"})
+OPTIONS = "options."  # `options.<component>.<input>: true`, another component's or one's own yes-or-no question
 DEPLOYED = "deployed"  # `deployed: <component>`, where the set of components is known already: in secrets and services
 
 
@@ -32,6 +36,7 @@ class Catalog:
         release: the product's version and eight hex digits of all template files: other templates, other release.
         root: the `templates` folder.
         config_files: component -> its config templates, relative to its `config` folder, with `.j2`.
+        environment: component -> name of an environment value its template sets -> `templates/...:line`.
     """
 
     components: Mapping[str, Manifest]
@@ -39,6 +44,7 @@ class Catalog:
     release: str
     root: Path
     config_files: Mapping[str, tuple[str, ...]]
+    environment: Mapping[str, Mapping[str, str]]
 
     def of(self, profile: str) -> dict[str, Manifest]:
         """The components of one generation: those that say so, and its starting set."""
@@ -82,14 +88,21 @@ def _load(root: Path) -> Catalog:
     files = sorted(file for file in (root / "profiles").glob("*.yaml") if not file.name.startswith("_"))
     profiles = {file.stem: read_profile(file, profile_rules) for file in files}
     configs = {folder.name: _config_files(folder) for folder in folders}
-    catalog = Catalog(components, profiles, f"{__version__}+{_digest(root)[:8]}", root, configs)
+    environment = {folder.name: _environment(root, f"components/{folder.name}/stack.yml.j2") for folder in folders}
+    catalog = Catalog(components, profiles, f"{__version__}+{_digest(root)[:8]}", root, configs, environment)
     for profile in profiles.values():
         _check_profile(profile, catalog)
     return catalog
 
 
 def needs_value(needs: Needs, need: str) -> object:
-    """The answer a dotted name stands for. Raises AttributeError for a name that is no question."""
+    """The answer a dotted name stands for; None for a component's own question (`options.<component>.<input>`) nobody answered.
+
+    Raises AttributeError for a name that is no question.
+    """
+    if need.startswith(OPTIONS):
+        _, component, question = need.split(".", 2)
+        return needs.options.get(component, {}).get(question)
     value: object = needs
     for part in need.split("."):
         value = None if value is None else getattr(value, part)  # what was not described answers nothing
@@ -100,6 +113,8 @@ def _check_manifest(manifest: Manifest, folder: Path) -> None:
     where = f"{manifest.path}/component.yaml"
     if not re.match(r"\A[a-z][a-z0-9-]{0,30}\Z", manifest.name):
         raise CatalogError(f"folder name {manifest.name!r}", hint="a-z, 0-9 and -, at most 31", where=manifest.path)
+    if manifest.name == LOCAL or manifest.name.startswith(f"{LOCAL}-"):
+        raise CatalogError(f"folder name {manifest.name!r}", hint="local is what an organization adds itself", where=manifest.path)
     images = [manifest.image, *(service.image for service in manifest.services if service.image)]
     for image in images:
         if "latest" in (image.tag, image.stand_in):
@@ -154,7 +169,7 @@ def _check_together(components: Mapping[str, Manifest]) -> None:
         for wanted in [*manifest.wanted_when, *manifest.left_out_when, *plays, *late]:
             if wanted in late and wanted.need == DEPLOYED and wanted.value in parts:
                 continue
-            _check_question(wanted, where)
+            _check_question(wanted, components, where)
     for manifest in components.values():
         for service in manifest.services:
             for secret_name in service.secrets:
@@ -169,7 +184,7 @@ def _check_profile(profile: Profile, catalog: Catalog) -> None:
             raise CatalogError(f"{name!r} is no component", hint="see templates/components", where=where)
     for limit in profile.findings:
         for wanted in limit.only_when:
-            _check_question(wanted, where)
+            _check_question(wanted, catalog.components, where)
     filled: dict[str, str] = {}
     for name, manifest in catalog.of(profile.name).items():
         for part in {name, manifest.role, *(play.role for play in manifest.plays)}:
@@ -177,9 +192,20 @@ def _check_profile(profile: Profile, catalog: Catalog) -> None:
                 raise CatalogError(f"{filled[part]} and {name} both fill the role {part!r}", hint="leave one of them out", where=where)
 
 
-def _check_question(wanted: Wanted, where: str) -> None:
+def _check_question(wanted: Wanted, components: Mapping[str, Manifest], where: str) -> None:
+    if wanted.need.startswith(OPTIONS):
+        _check_option(wanted.need, components, where)
+        return
     if wanted.need not in SPECIAL_NEEDS and not _is_question(wanted.need):
         raise CatalogError(f"{wanted.need!r} is no question of the needs", hint="see orgs/needs.py", where=where)
+
+
+def _check_option(need: str, components: Mapping[str, Manifest], where: str) -> None:
+    """A yes-or-no question whose default is no: an answer nobody gave counts as no."""
+    _, name, question = [*need.split(".", 2), "", ""][:3]
+    asked = components[name].inputs if name in components else ()
+    if not any(item.name == question and item.default is False for item in asked):
+        raise CatalogError(f"{need!r} is no yes-or-no input of a component", hint="its default has to be false", where=where)
 
 
 def _is_question(need: str) -> bool:
@@ -191,6 +217,17 @@ def _is_question(need: str) -> bool:
         annotation = fields[part].annotation
         model = next((choice for choice in (annotation, *get_args(annotation)) if hasattr(choice, "model_fields")), None)
     return True
+
+
+def _environment(root: Path, template: str) -> dict[str, str]:
+    """The environment names a stack template, or a shared one it uses, can set, and the line of each: no addition may set them again."""
+    found: dict[str, str] = {}
+    for number, line in enumerate((root / template).read_text(encoding="utf-8").splitlines(), start=1):
+        if name := _ENVIRONMENT_LINE.match(line):
+            found.setdefault(name[1], f"templates/{template}:{number}")
+        if shared := _SHARED.match(line):
+            found = {**_environment(root, shared[1]), **found}
+    return found
 
 
 def _config_files(folder: Path) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ AUTHORITIES = {
 # Variable in which lego, which Traefik contains, takes the provider's one token; with _FILE behind it, from a file.
 # Source: go-acme.github.io/lego/dns, providers that need no second value; each name is in Traefik 3.7's binary.
 DNS_TOKENS: dict[DnsProvider, str] = {
-    "cloudflare": "CF_DNS_API_TOKEN",
+    "cloudflare": "CLOUDFLARE_DNS_API_TOKEN",
     "desec": "DESEC_TOKEN",
     "digitalocean": "DO_AUTH_TOKEN",
     "dnsimple": "DNSIMPLE_OAUTH_TOKEN",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from blueprints.catalog import DEPLOYED, needs_value
+from blueprints.catalog import DEPLOYED, OPTIONS, needs_value
 from blueprints.manifest import Manifest, Play, Wanted
 from orgs.needs import Needs
 from sprocket_v2.errors import ResolveError
@@ -210,6 +210,9 @@ def _reason(wanted: Wanted) -> str:
         return "every deployment of this generation has it"
     if wanted.need == "component_option":
         return "switched on under Options"
+    if wanted.need.startswith(OPTIONS):
+        _, component, question = wanted.need.split(".", 2)
+        return f"Options, {component}: {question.replace('_', ' ')} = yes"
     model: type = Needs
     title = wanted.need
     for part in wanted.need.split("."):

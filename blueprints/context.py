@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from blueprints.access import WayIn, aliases
+from blueprints.catalog import LOCAL
 from blueprints.certificates import certificate_facts
 from blueprints.manifest import ServiceManifest
 from blueprints.names import content_version, docker_name, part_of
@@ -17,6 +18,7 @@ from blueprints.resolve import Resolution, ResolvedComponent, ResolvedSecret
 from blueprints.routes import routes
 from blueprints.shared import NETWORK as ENTRY
 from blueprints.shared import shared_facts
+from orgs.additions import LocalService
 
 Plain = dict[str, Any]
 READABLE = 0o444
@@ -166,7 +168,10 @@ def metrics_facts(resolution: Resolution) -> Plain:
 
 
 def routers(resolution: Resolution) -> list[Plain]:
-    """Every route through Traefik: name, rule, entry point, service, middlewares; and on a public way the redirect to HTTPS."""
+    """Every route through Traefik: name, rule, entry point, service, who is let through, what else is done to a request.
+
+    A public way's names answer on port 80 too, where they only lead to HTTPS.
+    """
     by_name: dict[str, WayIn] = {way.way: way for way in resolution.ways}
     reached = [row for row in routes(resolution) if row.router]
     found: list[Plain] = [
@@ -175,26 +180,18 @@ def routers(resolution: Resolution) -> list[Plain]:
             "rule": f"Host(`{row.host}`)",
             "entry_point": row.entry_point,
             "service": row.component,
-            "middlewares": [f"{row.way}-allowed", *(["hsts"] if by_name[row.way].hsts else [])],
+            "allow": f"{row.way}-allowed",
+            "also": ["hsts"] if by_name[row.way].hsts else [],
             "tls": row.tls,
             "resolver": "acme" if by_name[row.way].is_acme else "",
         }
         for row in reached
     ]
-    public = dict.fromkeys(row.host for row in reached if row.way == "public")
-    if public:
-        found.append(
-            {
-                "name": "public-redirect",
-                "rule": " || ".join(f"Host(`{host}`)" for host in public),
-                "entry_point": "port-80",
-                "service": "noop@internal",
-                "middlewares": ["public-https"],
-                "tls": False,
-                "resolver": "",
-            }
-        )
-    return found
+    return found + [
+        {**router, "name": f"{router['name']}-redirect", "entry_point": "port-80", "service": "noop@internal", "also": ["public-https"],
+         "tls": False, "resolver": ""}
+        for router, row in zip(found, reached, strict=True) if row.way == "public"
+    ]  # fmt: skip
 
 
 def entry_ports(resolution: Resolution) -> list[int]:
@@ -220,7 +217,38 @@ def component_context(resolution: Resolution, component: ResolvedComponent, conf
         shared: `facts` of the resolution, with routers and entry ports.
     """
     services = {service.key: _service(resolution, component, service, configs) for service in component.services}
-    return {**shared, "component": component.name, "inputs": dict(component.inputs), "services": services}
+    values = {**shared, "component": component.name, "inputs": dict(component.inputs), "services": services}
+    if component.name == LOCAL:
+        values["own"] = [{**service, **_own(resolution.local[key])} for key, service in services.items()]
+    return values
+
+
+def _own(service: LocalService) -> Plain:
+    """What an organization's own service says about itself beside what every service has."""
+    return {
+        "entrypoint": list(service.entrypoint or ()),
+        "command": list(service.command or ()),
+        "user": service.user or "",
+        "environment": [{"name": name, "text": swarm_text(text)} for name, text in service.environment.items()],
+    }
+
+
+def swarm_text(text: str) -> str:
+    """An environment value as Swarm takes it for text: it expands templates of its own there (measured), so two braces are escaped."""
+    return text.replace("{{", '{{"{{"}}')
+
+
+def added_environment(resolution: Resolution, component: ResolvedComponent) -> dict[str, list[Plain]]:
+    """Service key -> the values that local additions give to a service of the release; services without any are left out."""
+    slug = resolution.needs.slug
+    return {
+        service.key: [
+            {"name": name, "value": swarm_text(value), "labels": labels(slug, component.name, f"service/{service.key}")}
+            for name, value in added.items()
+        ]
+        for service in component.services
+        if (added := resolution.needs.additions.environment.get(service.key))
+    }
 
 
 def labels(slug: str, component: str, resource: str) -> Plain:
@@ -287,9 +315,12 @@ def _service(resolution: Resolution, component: ResolvedComponent, service: Serv
 def _ports(resolution: Resolution, component: ResolvedComponent, service: ServiceManifest) -> list[Plain]:
     ports: list[Plain] = []
     if service.publishes_entry_ports and not resolution.needs.access.shared:
-        ports += [{"number": port, "protocol": "tcp"} for port in entry_ports(resolution)]
+        ports += [{"number": port, "target": port, "protocol": "tcp"} for port in entry_ports(resolution)]
     if service.udp_port:
-        ports.append({"number": int(component.inputs[service.udp_port]), "protocol": "udp"})
+        number = int(component.inputs[service.udp_port])
+        ports.append({"number": number, "target": number, "protocol": "udp"})
+    if service.key in resolution.local:
+        ports += [{"number": p.published, "target": p.target, "protocol": p.protocol} for p in resolution.local[service.key].ports]
     return ports
 
 

@@ -48,7 +48,9 @@ def findings_for(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Dep
         *_budget(ways, components),
         *_routes(ways, components),
         *_images(needs, ways, components),
+        *_database(needs),
         *_generation(needs, profile),
+        *_local(needs, components),
     ]
     return tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
 
@@ -69,7 +71,8 @@ def _access(needs: Needs, ways: tuple[WayIn, ...]) -> Iterator[Finding]:
         yield Finding(
             "info",
             "Swarm publishes on every address of the machine; Traefik refuses requests from elsewhere by their address.",
-            "On a machine in a hostile network close the entry ports in the firewall as well.",
+            "Docker's own ranges, 10.0.0.0/8 and 172.16.0.0/12, count as this machine: in a network that uses them, or a hostile one, close "
+            "the entry ports in the firewall as well.",
         )
 
 
@@ -130,6 +133,13 @@ def _images(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Deployed
     loose = [key for c in components for key, image in c.images.items() if image.digest == UNRESOLVED and not image.local_id]
     if not loose:
         return
+    own = [key for key in loose if key.startswith("local_")]
+    if any(way.certificate in ("staging", "live") for way in ways) and own:
+        raise ResolveError(
+            f"the image of {', '.join(own)} goes by tag, without a digest, and access.public lets the whole internet in",
+            hint="write name:tag@sha256:... for a local addition's image; `docker image inspect` shows its digest",
+            where="additions.services",
+        )
     if any(way.certificate in ("staging", "live") for way in ways):
         raise ResolveError(
             f"image digests are unresolved for {', '.join(loose)}, and access.public lets the whole internet in",
@@ -147,3 +157,25 @@ def _generation(needs: Needs, profile: Profile) -> Iterator[Finding]:
     for limit in profile.findings:
         if all(holds(needs, wanted, "") for wanted in limit.only_when):
             yield Finding(limit.severity, limit.message, limit.hint)
+
+
+def _local(needs: Needs, components: Sequence[Deployed]) -> Iterator[Finding]:
+    services = sum(len(c.manifest.services) for c in components if c.manifest.name == "local")
+    values = sum(len(names) for names in needs.additions.environment.values())
+    if not services and not values:
+        return
+    parts = [f"{count} {word if count == 1 else f'{word}s'}" for count, word in ((services, "service"), (values, "value")) if count]
+    yield Finding(
+        "info",
+        f"Local additions: {' and '.join(parts)}, which no release was tested with.",
+        "They are marked local wherever they show; who added them answers for them.",
+    )
+
+
+def _database(needs: Needs) -> Iterator[Finding]:
+    if needs.database.where == "managed":
+        yield Finding(
+            "info",
+            "The database is backed up by its host: there is no backup in this deployment.",
+            "See that the host makes them, and try a restore there.",
+        )

@@ -15,7 +15,8 @@ from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from blueprints import context, marks, parse_back
-from blueprints.catalog import Catalog
+from blueprints.catalog import LOCAL, Catalog
+from blueprints.local_lines import marked_local, with_environment
 from blueprints.names import docker_name
 from blueprints.quoting import FILTERS, Quoted, emitted, kind_of, refuse_bare
 from blueprints.rendering import LOCK, MANIFEST, SECRETS, STACK, Rendering, json_text
@@ -148,9 +149,13 @@ class _Renderer:
         if values is None:
             configs = _by_file(component.name, self.configs(component))
             values = context.component_context(self.resolution, component, configs, self.shared)
-        template = f"components/{component.name}/stack.yml.j2"
+        is_local = component.name == LOCAL
+        template = f"components/{'_local' if is_local else component.name}/stack.yml.j2"
         text = _text(self.root, template, "compose", values, self.traced == STACK)
-        return f"  # templates/{template}\n{text}"
+        for key, additions in context.added_environment(self.resolution, component).items():
+            lines = _text(self.root, "components/_local/environment.yml.j2", "compose", {"additions": additions}, self.traced == STACK)
+            text = with_environment(text, f'"{key}"', lines)
+        return f"  # templates/{template}\n{marked_local(text) if is_local else text}"
 
     def stack(self, fragments: list[str], values: Mapping[str, Any]) -> str:
         """stack.yml, parsed back and compared with what was resolved."""
@@ -183,6 +188,7 @@ class _Renderer:
     def _objects(self, configs: Mapping[str, dict[str, str]], services: list[dict[str, Any]]) -> dict[str, Any]:
         """Networks, volumes, configs and secrets that the services use."""
         slug = self.resolution.needs.slug
+        volumes = dict.fromkeys(v["source"] for service in services for v in service["volumes"])  # two services may share one
         networks = sorted({network["key"] for service in services for network in service["networks"]})
         return {
             "networks": [
@@ -191,9 +197,8 @@ class _Renderer:
                  "labels": context.labels(slug, "networks", f"network/{key}")} for key in networks
             ],
             "volumes": [
-                {"key": v["source"], "name": docker_name(slug, *v["source"].split("_", 1)),
-                 "labels": context.labels(slug, v["source"].split("_", 1)[0], f"volume/{v['source']}")}
-                for service in services for v in service["volumes"]
+                {"key": key, "name": docker_name(slug, *key.split("_", 1)),
+                 "labels": context.labels(slug, key.split("_", 1)[0], f"volume/{key}")} for key in volumes
             ],
             "configs": [
                 {"key": context.config_key(component, file), "name": context.config_name(slug, component, file, text),

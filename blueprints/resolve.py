@@ -8,14 +8,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from blueprints.access import WayIn, ways_in
-from blueprints.catalog import Catalog
+from blueprints.catalog import LOCAL, Catalog
 from blueprints.closure import Closure, answered_by, any_holds, close, required_by
 from blueprints.findings import Finding, findings_for
+from blueprints.local import LocalPart, local_part, refuse_set_by_the_release
 from blueprints.lock import UNRESOLVED, Lock, LockedImage
 from blueprints.manifest import ImageManifest, Input, Manifest, SecretManifest, ServiceManifest
 from blueprints.profile import Profile
 from blueprints.shared import refuse_unshareable
 from blueprints.sizes import Size, refuse_too_small, size_of
+from orgs.additions import LocalService
 from orgs.needs import Features, Needs
 from orgs.needs_file import needs_digest
 from sprocket_v2.errors import ResolveError
@@ -67,8 +69,8 @@ class ResolvedComponent:
 
     @property
     def image(self) -> LockedImage:
-        """The component's own image."""
-        return self.images[self.name]
+        """The component's own image; of local additions, the first service's."""
+        return self.images.get(self.name) or next(iter(self.images.values()))
 
     def image_of(self, service: ServiceManifest) -> LockedImage:
         """The image a service runs."""
@@ -99,6 +101,7 @@ class Resolution:
         ways: the ways in, the canonical one first.
         starting_data: SQL text the database begins with, or empty.
         release: of the templates that will render it.
+        local: the organization's own services, by key; their component is `local`.
     """
 
     needs: Needs
@@ -111,6 +114,7 @@ class Resolution:
     starting_data: str
     findings: tuple[Finding, ...]
     size: Size
+    local: Mapping[str, LocalService]
 
     def component(self, name: str) -> ResolvedComponent | None:
         """The component of this name, when it is in."""
@@ -131,6 +135,7 @@ def resolve(needs: Needs, catalog: Catalog, lock: Lock | None = None, attachment
         attachments: file name -> bytes of the files the needs name.
     Raises:
         ResolveError: a need nothing in the release answers, an option nobody knows, a file that is not there.
+        NeedsError: a fragment of local additions is wrong; each problem has its line.
     """
     lock = lock or Lock()
     profile = catalog.profiles.get(needs.profile)
@@ -146,6 +151,9 @@ def resolve(needs: Needs, catalog: Catalog, lock: Lock | None = None, attachment
     components = tuple(_component(needs, candidates[name], closure, lock) for name in _start_order(candidates, closure))
     ways = ways_in(needs.access)
     refuse_unshareable(needs, ways)
+    refuse_set_by_the_release(needs, components, catalog)
+    local = local_part(needs, attachments or {}, components, ways, catalog)
+    components = _with_local(components, local, lock)
     size = size_of(components, catalog.root)
     refuse_too_small(needs, size)
     return Resolution(
@@ -159,6 +167,7 @@ def resolve(needs: Needs, catalog: Catalog, lock: Lock | None = None, attachment
         starting_data=_starting_data(needs, attachments or {}),
         findings=findings_for(needs, ways, components, profile),
         size=size,
+        local=local.services if local else {},
     )
 
 
@@ -234,6 +243,20 @@ def _component(needs: Needs, manifest: Manifest, closure: Closure, lock: Lock) -
     return ResolvedComponent(manifest, closure.reasons[name], inputs, services, images, closure.through[name], closure.plays[name])
 
 
+def _with_local(components: tuple[ResolvedComponent, ...], local: LocalPart | None, lock: Lock) -> tuple[ResolvedComponent, ...]:
+    """The organization's own services start after the applications, before the edge."""
+    if local is None:
+        return components
+    images = {}
+    for key, image in local.images.items():
+        locked = lock.images.get(key)
+        keeps_id = locked is not None and (locked.name, locked.tag, locked.digest) == (image.name, image.tag, image.digest)
+        images[key] = locked if locked is not None and keeps_id else image
+    own = ResolvedComponent(local.manifest, local.reasons, local.inputs, local.manifest.services, images)
+    edge = [component for component in components if component.manifest.layer == "edge"]
+    return (*(component for component in components if component not in edge), own, *edge)
+
+
 def _with_what_is_there(needs: Needs, component_name: str, service: ServiceManifest, deployed: frozenset[str]) -> ServiceManifest:
     """The service without the secrets and configs that belong to a component which is not deployed, or to answers nobody gave."""
     left_out = {name for name, component in service.only_with.items() if component not in deployed}
@@ -288,6 +311,7 @@ def _start_order(candidates: Mapping[str, Manifest], closure: Closure) -> list[s
 
 def _secrets(needs: Needs, catalog: Catalog, components: tuple[ResolvedComponent, ...], lock: Lock) -> dict[str, ResolvedSecret]:
     owners = {secret.name: (manifest.name, secret) for manifest in catalog.components.values() for secret in manifest.secrets}
+    owners |= {secret.name: (c.name, secret) for c in components if c.name == LOCAL for secret in c.manifest.secrets}
     consumers: dict[str, list[str]] = {}
     for component in components:
         for service in component.services:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from blueprints import context
+from blueprints.existing import existing_data
 from blueprints.names import docker_name
 from blueprints.resolve import Resolution
 from blueprints.routes import routes, routes_data
@@ -56,6 +57,11 @@ def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: 
             "database": context.database_facts(resolution),
             "starting_data": needs.database.starting_data.kind,
             "generation": context.generation_facts(resolution),
+        },
+        "existing": existing_data(resolution),
+        "local": {
+            "services": [docker_name(needs.slug, *key.split("_", 1)) for key in resolution.local],
+            "environment": {key: list(values) for key, values in needs.additions.environment.items()},
         },
         "findings": [asdict(finding) for finding in resolution.findings],
         "files": [

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from orgs.additions import Additions
 from orgs.grammar import (
     BucketName,
     CommandPrefix,
@@ -389,6 +390,12 @@ class Needs(_Part):
     options: dict[OptionName, dict[OptionName, OptionValue]] = Field(
         default_factory=dict, title="Options", description="Answers to a component's own questions: component, then input."
     )
+    additions: Additions = Field(default=Additions(), title="Local additions")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files these answers name; they stand beside a needs file, or are attached."""
+        return tuple(name for name in (self.database.starting_data.file, self.additions.file) if name)
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Needs:

@@ -155,6 +155,12 @@ def destroy(*, org: Organization, actor: Any, idempotency_key: str = "", ring: b
     return request_run(org=org, kind=RunKind.DESTROY, actor=actor, idempotency_key=idempotency_key, ring=ring)
 
 
+def is_deployed(org: Organization) -> bool:
+    """Whether something was applied and not destroyed since, even half-way."""
+    last = Run.objects.for_org(org).filter(kind__in=[RunKind.APPLY, RunKind.DESTROY]).first()
+    return last is not None and not (last.kind == RunKind.DESTROY and last.state == RunState.SUCCEEDED)
+
+
 def request_run(
     *,
     org: Organization,

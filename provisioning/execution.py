@@ -13,9 +13,10 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from blueprints.models import Blueprint
-from blueprints.rendering import Rendering
+from blueprints.rendering import STACK, Rendering
 from orgs.models import Organization
-from provisioning import leases, planning, secret_store
+from provisioning import backup_actions, leases, planning, secret_store
+from provisioning.compose import read_stack
 from provisioning.docker_door import docker_reader
 from provisioning.engine_events import Event
 from provisioning.host_edge import actions as host_edge
@@ -135,8 +136,10 @@ class _Execution:
             if planning.has_nothing_to_do(plan, rendering):
                 self._nothing_to_do(plan, shared)
                 return
+            planning.refuse_unfit(self.org, rendering)
             with material(self.org, rendering, self._folder) as stuff:
                 secret_store.make_ready(self.org, stuff.wanted, actor=self.run.requested_by)
+                self._backup_first(plan, rendering)
                 outcome = planning.apply_plan(plan, stuff, self._operate, is_first_try=self.run.deliveries == 1)
         except StaleError as error:
             if not isinstance(error, LeaseLostError):
@@ -169,6 +172,8 @@ class _Execution:
         rendering = rendering_of(blueprint)
         verdict = self._verdict(rendering.blueprint, rendering.lock)
         self._remember(last_verdict=verdict.as_dict())
+        if _has_backups(rendering):
+            backup_actions.note(self.org)
         self._ended(RunState.SUCCEEDED, verdict=verdict.as_dict())
 
     # Parts of them
@@ -211,6 +216,15 @@ class _Execution:
         verdict = secret_store.stack_state(self.org).last_verdict
         self._ended(RunState.SUCCEEDED, verdict=verdict, changes=plan.changes)
 
+    def _backup_first(self, plan: Plan, rendering: Rendering) -> None:
+        """The database and what migrates it are not touched before a backup was tried."""
+        if _has_backups(rendering):
+            services = read_stack(rendering.files[STACK], self.org.slug).services
+            risky = [f"service/{key}" for key, service in services.items() if key == "postgres" or service.stage == "jobs"]
+            said = backup_actions.before_apply(self.org, plan.steps, [*risky, "volume/postgres_data"], self.recorder.beat)
+            if said:
+                self.recorder.say(said)
+
     def _applied(self, plan: Plan, rendering: Rendering, outcome: Outcome) -> None:
         edge_error = self._join_edge(shared_of(rendering.blueprint))
         self.recorder.say("looking whether it works")
@@ -222,6 +236,8 @@ class _Execution:
             live_fingerprint=live_fingerprint(docker_reader(), self.org.slug, with_tasks=True),
             last_verdict=verdict.as_dict(),
         )
+        if _has_backups(rendering):
+            backup_actions.note(self.org)
         plan.move(PlanState.APPLIED)
         values: dict[str, Any] = {"verdict": verdict.as_dict(), "changes": dict(outcome.changes)}
         if edge_error:
@@ -286,6 +302,10 @@ class _Execution:
         if not self.run.move(state, under=self.lease.fencing, pid=None, **values):
             self.run.refresh_from_db()
             self.run.move(state, under=self.lease.fencing, pid=None, **values)
+
+
+def _has_backups(rendering: Rendering) -> bool:
+    return any(part["name"] == "backup" for part in rendering.blueprint.get("components", ()))
 
 
 def _last_tried(org: Organization) -> Blueprint | None:

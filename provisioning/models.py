@@ -267,6 +267,7 @@ class StackState(models.Model):
     applied_digest = models.CharField(max_length=80, blank=True)
     live_fingerprint = models.CharField(max_length=80, blank=True)
     last_verdict = models.JSONField(null=True)
+    backups = models.JSONField(null=True)  # name and bytes of the newest one, and when that was seen
     updated = models.DateTimeField(auto_now=True)
 
     objects = OrgQuerySet.as_manager()

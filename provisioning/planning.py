@@ -33,7 +33,7 @@ def make_plan(*, org: Organization, blueprint: Blueprint, author: Any, name: str
         name: of the run's folder.
         operate: runs one engine operation to its end.
     Raises:
-        ApplyError: a secret is missing; nothing was started.
+        ApplyError: a secret is missing; nothing was started. PreviewError: an existing service is not fit.
     """
     rendering = rendering_of(blueprint)
     live = seen_live(org.slug)
@@ -42,6 +42,7 @@ def make_plan(*, org: Organization, blueprint: Blueprint, author: Any, name: str
     edge = effect.as_dict() if effect else {}
     secret_store.make_ready(org, secret_store.wanted_secrets(rendering.secrets), actor=author)
     _refuse_wrong_certificates(org, rendering)
+    refuse_unfit(org, rendering)
     if basis == "live" and nothing_moved(org, rendering):
         state = secret_store.stack_state(org)
         return _store(org, blueprint, rendering, author, state_digest=state.state_digest, live=live or "", changes={}, steps=[], edge=edge)
@@ -73,6 +74,18 @@ def _refuse_wrong_certificates(org: Organization, rendering: Rendering) -> None:
         values = {f"{org.slug}/{item.name}@{item.version}": item.name for item in brought}
         opened = {values[reference]: value for reference, value in secret_store.values_for(org, brought).items()}
         refuse_wrong_pairs(rendering.blueprint["access"]["ways"], opened)
+
+
+def refuse_unfit(org: Organization, rendering: Rendering) -> None:
+    """Look at the services outside that the rendering leans on; nothing is asked where there are none.
+
+    Raises:
+        PreviewError: what keeps it from being deployed, in the preflight's words.
+    """
+    if rendering.blueprint.get("existing"):
+        from provisioning.preflight.look import refuse_what_blocks  # its libraries are needed by few
+
+        refuse_what_blocks(org, rendering)
 
 
 def recheck(plan: Plan) -> Rendering:

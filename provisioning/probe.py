@@ -44,8 +44,9 @@ def probe(blueprint: Mapping[str, Any], address: str = "127.0.0.1", patience: Pa
     patience = patience or Patience(0)
     rows = [row for row in blueprint.get("routes", ()) if row["router"]]
     authority = Patience(_ACME_PATIENCE_S if any(row["certificate"] in ("staging", "live", "private") for row in rows) else 0)
+    proxy = f"{blueprint['organization']['slug']}_traefik"
     for row in rows:
-        yield _row(row, address, patience, authority)
+        yield _row(row, address, patience, authority, proxy)
     public = [row for row in rows if row["way"] == "public"]
     if public:
         yield _redirect(public[0], address)
@@ -63,7 +64,7 @@ def results_by_row(checks: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str
     return {str(check["name"]): check for check in checks if str(check["name"]).startswith(WAY)}
 
 
-def _row(row: Mapping[str, Any], address: str, patience: Patience, authority: Patience) -> Check:
+def _row(row: Mapping[str, Any], address: str, patience: Patience, authority: Patience, proxy: str) -> Check:
     title = f"{row['title']} by {row['way']}: {row['url']}"
     answer = _asked(row, address)
     while not _answers(answer.status) and patience.lasts():
@@ -72,13 +73,19 @@ def _row(row: Mapping[str, Any], address: str, patience: Patience, authority: Pa
         reason = _BAD_GATEWAY.get(answer.status, answer.says())
         if answer.status == http.HTTPStatus.FORBIDDEN:
             reason = f"Traefik refuses this machine's own address; it lets in {', '.join(row['allowed'])}"
-        return _check(row, title, "failed", f"{row['path']}: {reason}.", "look at Traefik's log, then at the log of the component")
+        return _check(
+            row,
+            title,
+            "failed",
+            f"{row['path']}: {reason}.",
+            f"docker service logs --tail 50 {proxy}, then the log of the component behind it",
+        )
     served = None
     if row["tls"]:
         served = served_certificate(address, row["port"], row["host"])
         while served.problem and authority.lasts(1.0):
             served = served_certificate(address, row["port"], row["host"])
-        state, reason, hint = _judged(row, served)
+        state, reason, hint = _judged(row, served, proxy)
         if state != "ok":
             return _check(row, title, state, reason, hint)
     shown = f" with a certificate of {served.issuer} for {served.days_left} more days" if served else ""
@@ -95,11 +102,11 @@ def _answers(status: int) -> bool:
     return 200 <= status < 400
 
 
-def _judged(row: Mapping[str, Any], served: Served) -> tuple[CheckState, str, str]:
+def _judged(row: Mapping[str, Any], served: Served, proxy: str) -> tuple[CheckState, str, str]:
     """Whether the certificate is what the matrix expects, in one sentence."""
     expects, issued = row["certificate"], f"The certificate is of {served.issuer}"
     if served.problem:
-        hint = "see Traefik's log for what the authority said; it asks again when the service is restarted"
+        hint = f"docker service logs {proxy} has what the authority said; once that is put right, docker service update --force {proxy} asks again"
         return (
             "failed",
             f"The route answers, but with no good certificate: {served.problem}.",
@@ -109,7 +116,7 @@ def _judged(row: Mapping[str, Any], served: Served) -> tuple[CheckState, str, st
         return (
             "warning",
             f"{issued}, and runs out in {served.days_left} days.",
-            "bring a new one" if expects == "own" else "look at Traefik's log",
+            "bring a new one" if expects == "own" else f"docker service logs {proxy}",
         )
     if expects == "staging":
         if "STAGING" not in served.issuer.upper():
@@ -120,7 +127,7 @@ def _judged(row: Mapping[str, Any], served: Served) -> tuple[CheckState, str, st
             "set certificates to live",
         )
     if expects == "live" and not served.is_trusted:
-        return "failed", f"{issued}, which this machine does not trust.", "is it still the staging one? Look at Traefik's log"
+        return "failed", f"{issued}, which this machine does not trust.", f"docker service logs {proxy} has what the authority said"
     return "ok", "", ""
 
 

@@ -160,13 +160,14 @@ def apply_command(
     if plan is None:
         plan = _propose(row, actor)
         out.progress(_plan_words(plan))
-        _ask(yes, f"Apply this to {row.slug}?")
+        ask(yes, f"Apply this to {row.slug}?")
         plan = approve(plan=plan, actor=actor)
     run = run_here(apply(plan=plan, actor=actor, ring=False), on_event=progress_line)
     _finish(run)
 
 
-def _ask(yes: bool, question: str) -> None:
+def ask(yes: bool, question: str) -> None:
+    """Go on only with a yes."""
     if yes:
         return
     if not is_interactive():
@@ -225,18 +226,54 @@ def verify_command(org: Slug) -> None:
         raise VerifyError("the deployment does not run", hint="the failed checks above say what to do", where=org)
 
 
-def destroy_command(org: Slug, yes: Yes = False, as_: As = None) -> None:
-    """Remove the deployment. Volumes with data stay."""
+def destroy_command(
+    org: Slug,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove the volumes too, with all data. A backup is taken first and kept.")
+    ] = False,
+    without_backup: Annotated[bool, typer.Option("--without-backup", help="With --purge: lose the data for good.")] = False,
+    yes: Yes = False,
+    as_: As = None,
+) -> None:
+    """Remove the deployment. Volumes with data stay, unless they are purged."""
     row = organization(org)
     actor = actor_for(row, as_)
     if not yes and is_interactive():
-        typed = typer.prompt(f"This stops everything of {org}. Type its slug to go on", err=True, default="", show_default=False)
+        what = f"This stops everything of {org}" + (" and removes its data" if purge else "")
+        typed = typer.prompt(f"{what}. Type its slug to go on", err=True, default="", show_default=False)
         yes = typed == org
     if not yes:
         raise StaleError("not confirmed", hint="type the slug when asked, or add --yes where no terminal is")
     from provisioning.actions import destroy, run_here
 
-    _finish(run_here(destroy(org=row, actor=actor, ring=False), on_event=progress_line))
+    if not purge:
+        _finish(run_here(destroy(org=row, actor=actor, ring=False), on_event=progress_line))
+        return
+    _purge(row, actor, without_backup)
+
+
+def _purge(row: Any, actor: Any, without_backup: bool) -> None:  # noqa: ANN401 - rows
+    """Back up, destroy what is deployed, remove the volumes."""
+    from orgs import access
+    from provisioning.actions import destroy, is_deployed, run_here
+    from provisioning.backup_actions import before_purge
+    from provisioning.purge import purge
+
+    access.require(actor, row, "destroy")
+    backup = None if without_backup else before_purge(org=row, actor=actor)
+    if backup:
+        out.progress(f"  backup {backup.name} is kept: `sprocket backups {row.slug}`")
+    data: dict[str, Any] = {"backup": backup.name if backup else None}
+    words = []
+    if is_deployed(row):
+        run = run_here(destroy(org=row, actor=actor, ring=False), on_event=progress_line)
+        if str(run.state) != "succeeded":
+            _finish(run)
+        data |= run_data(run)
+        words.append(run_words(run))
+    volumes = purge(org=row, actor=actor)
+    words.append(f"{len(volumes)} volumes removed" + (f"; backup {backup.name} is kept here." if backup else "; no backup was taken."))
+    out.result({**data, "volumes": volumes}, "\n".join(words))
 
 
 def runs_command(org: Annotated[str | None, typer.Argument(help="Only this organization's.", metavar="[ORG]")] = None) -> None:

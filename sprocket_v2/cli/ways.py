@@ -32,13 +32,17 @@ def routes_command(
     if is_file and probe:
         raise NeedsError("a needs file is not deployed, so there is nothing to probe", hint="name an organization", where=str(needs))
     rows = _of_file(needs) if is_file else _of_organization(str(needs), probe=probe)
-    out.result({"routes": rows}, "\n".join(_words(rows)) if rows else "No blueprint yet. `sprocket propose ORG` makes one.")
+    out.result({"routes": rows}, "\n".join(_words(rows)))
     if probe and any(row["result"] and row["result"]["state"] == "failed" for row in rows):
         raise typer.Exit(FAILED)
 
 
 def _of_file(needs: Path) -> list[dict[str, Any]]:
-    return [{**row, "result": None} for row in routes_data(routes(resolve_file(needs, load_catalog())))]
+    return _untried(routes_data(routes(resolve_file(needs, load_catalog()))))
+
+
+def _untried(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**row, "result": None} for row in rows]
 
 
 def _of_organization(slug: str, *, probe: bool) -> list[dict[str, Any]]:
@@ -47,7 +51,14 @@ def _of_organization(slug: str, *, probe: bool) -> list[dict[str, Any]]:
     org = organization(slug)
     from provisioning.ways import probe_now, route_rows
 
-    return probe_now(org=org) if probe else route_rows(org=org)[1]
+    if probe:
+        return probe_now(org=org)
+    blueprint, rows = route_rows(org=org)
+    if blueprint is None:
+        from blueprints.actions import resolve_newest
+
+        return _untried(routes_data(routes(resolve_newest(org=org))))
+    return rows
 
 
 def _words(rows: Iterable[Mapping[str, Any]]) -> Iterable[str]:

@@ -45,8 +45,9 @@ def test_the_three_generations_are_there() -> None:
 
 
 @pytest.mark.parametrize("profile", CORES)
-def test_with_every_feature_off_there_is_exactly_the_core(profile: str) -> None:
-    assert names(resolution(profile=profile)) == CORES[profile] == set(catalog().profiles[profile].components)
+def test_with_every_feature_off_there_is_exactly_the_core_and_its_backup(profile: str) -> None:
+    assert CORES[profile] == set(catalog().profiles[profile].components)
+    assert names(resolution(profile=profile)) == CORES[profile] | {"backup"}
 
 
 @pytest.mark.parametrize("profile", CORES)
@@ -102,7 +103,7 @@ CLOSURE = [
 def test_a_feature_brings_what_its_service_needs_and_no_service_where_the_monolith_does_it(
     features: dict[str, bool], brought: set[str]
 ) -> None:
-    assert names(resolution(profile="v2-monolith", features=features)) - CORES["v2-monolith"] == brought
+    assert names(resolution(profile="v2-monolith", features=features)) - CORES["v2-monolith"] - {"backup"} == brought
 
 
 def test_the_monolith_says_which_roles_it_fills_and_for_whom() -> None:
@@ -160,7 +161,7 @@ def test_sign_in_addresses_follow_the_generation(profile: str) -> None:
 def test_the_runbook_names_only_services_that_are_there(profile: str) -> None:
     found = rendering(profile=profile)
     stack: Any = strict_yaml.load(found.files["stack.yml"], "stack.yml")
-    real = {f"testers_{name}" for name in stack["services"]}
+    real = {f"testers_{name}" for name in (*stack["services"], *stack["volumes"])}
     words = found.files["RUNBOOK.md"].replace("`", " ").replace("=", " ").replace(")", " ").replace('"', " ").split()
     named = {word for word in words if word.startswith("testers_") and word != "testers_"}
     assert named <= real | {name for secret in found.secrets.values() for name in [secret["swarm_name"]]}

@@ -20,7 +20,7 @@ SERVICE: dict[str, Any] = {
     "configs": [{"source": "redis_conf", "target": "/etc/redis.conf"}],
     "volumes": [{"source": "redis_data", "target": "/data"}],
     "tmpfs": ["/tmp"],
-    "ports": [{"number": 8080, "protocol": "tcp"}],
+    "ports": [{"number": 8080, "target": 8080, "protocol": "tcp"}],
 }
 RESOLVED: dict[str, Any] = {
     "services": [SERVICE],

@@ -40,12 +40,13 @@ def names(found: Resolution) -> list[str]:
 
 
 def test_the_least_answers_give_the_core_in_start_order() -> None:
-    assert names(resolution()) == ["postgres", "redis", "api", "bot", "web", "traefik"]
+    assert names(resolution()) == ["backup", "postgres", "redis", "api", "bot", "web", "traefik"]
 
 
 def test_every_component_says_which_answer_brought_it_in() -> None:
     reasons = {c.name: c.reasons for c in resolution().components}
     assert reasons == {
+        "backup": ("Database = deployment",),
         "postgres": ("Database = deployment",),
         "redis": ("every deployment of this generation has it", "API needs it"),
         "api": ("every deployment of this generation has it", "Discord bot needs it", "Web needs it"),
@@ -66,7 +67,7 @@ def test_a_managed_database_drops_postgres_and_makes_its_password_a_supplied_one
     assert "postgres" in names(inside)
     assert "postgres" not in names(outside)
     assert (inside.secrets["db-password"].kind, outside.secrets["db-password"].kind) == ("generated", "supplied")
-    assert set(outside.secrets["db-password"].consumers) == set(inside.secrets["db-password"].consumers) - {"postgres"}
+    assert set(outside.secrets["db-password"].consumers) == set(inside.secrets["db-password"].consumers) - {"postgres", "backup"}
 
 
 def test_a_job_is_there_only_with_the_answers_that_want_it() -> None:
@@ -132,7 +133,7 @@ def test_an_unknown_profile_lists_the_known_ones() -> None:
 
 def test_every_feature_brings_something_in_and_without_any_there_is_the_core_only() -> None:
     plain = set(names(resolution()))
-    assert plain == {"web", "api", "bot", "postgres", "redis", "traefik"}
+    assert plain == {"backup", "web", "api", "bot", "postgres", "redis", "traefik"}
     for feature in Features.model_fields:
         assert set(names(resolution(features={feature: True}))) > plain, feature
 
@@ -159,7 +160,7 @@ CLOSURE = [
 
 @pytest.mark.parametrize(("features", "brought"), CLOSURE, ids=["+".join(c[0]) for c in CLOSURE])
 def test_what_a_feature_drags_in_carries_its_reason(features: dict[str, bool], brought: dict[str, tuple[str, ...]]) -> None:
-    core = {"web", "api", "bot", "postgres", "redis", "traefik"}
+    core = {"backup", "web", "api", "bot", "postgres", "redis", "traefik"}
     assert {c.name: c.reasons for c in resolution(features=features).components if c.name not in core} == brought
 
 
@@ -300,9 +301,9 @@ def test_login_providers_and_ways_that_do_not_work_are_named() -> None:
 
 def test_loose_images_are_a_note_at_home_and_a_refusal_on_the_internet() -> None:
     public = {"canonical": "public", "public": {"domain": "league.example.org", "email": "ops@example.org"}}
-    assert any(m.startswith("Images go by tag, without a digest: postgres, redis") for m in messages(resolution(), "info"))
+    assert any(m.startswith("Images go by tag, without a digest: backup, postgres, redis") for m in messages(resolution(), "info"))
     error = refused(access=public)
-    assert error.message.startswith("image digests are unresolved for postgres, redis, api, bot, web, traefik")
+    assert error.message.startswith("image digests are unresolved for backup, postgres, redis, api, bot, web, traefik")
     assert (error.hint, error.where) == ("run `sprocket images lock` on a machine that reaches the registries", "access.public")
     images = {name: LockedImage(image.name, image.tag, "sha256:" + "0" * 64) for name, image in catalog().images().items()}
     found = resolve(needs(access=public), catalog(), Lock(images))

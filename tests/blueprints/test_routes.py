@@ -78,5 +78,5 @@ def test_a_component_an_address_cannot_carry_has_a_row_that_says_why() -> None:
 def test_traefik_has_one_router_for_each_row_it_can_reach_and_the_redirect() -> None:
     resolved = resolution(EVERY)
     names = [router["name"] for router in routers(resolved)]
-    assert names == [*(row.router for row in routes(resolved)), "public-redirect"]
+    assert names == [*(row.router for row in routes(resolved)), "public-api-redirect", "public-web-redirect"]
     assert [router["resolver"] for router in routers(resolved) if router["name"].startswith(("lan", "vpn"))] == [""] * 4

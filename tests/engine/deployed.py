@@ -34,6 +34,9 @@ from provisioning.models import Plan, Run, RunEvent, SecretVersion, StackLease, 
 org = Organization.objects.filter(slug=SLUG).first()
 alice = get_user_model().objects.filter(username="alice").first()
 def newest(): return blueprint_actions.make_blueprint(org=org, actor=alice)
+def set_secrets(values):
+    wanted = blueprint_actions.draw_newest(org=org).secrets
+    for name, value in values.items(): secret_store.set_secret(org=org, name=name, value=value, actor=alice, pattern=wanted[name]["pattern"])
 def say(value): print(json.dumps(value, default=str))
 def brief(run):
     names = ("state", "error", "verdict", "changes", "deliveries", "pid", "mark")
@@ -45,7 +48,7 @@ alice = create_user(username="alice", admin=True)
 org = org_actions.create_organization(slug=SLUG, name="Engine League", actor=alice)
 org_actions.attach(org=org, name="demo-schema.sql", content=open("orgs/demo-schema.sql", "rb").read(), actor=alice)
 org_actions.set_needs(org=org, actor=alice, text=NEEDS, message="first")
-for name, value in SECRETS.items(): secret_store.set_secret(org=org, name=name, value=value, actor=alice)
+set_secrets(SECRETS)
 """
 
 

@@ -49,6 +49,7 @@ def test_the_least_answers_have_these_defaults() -> None:
             "shared": False,
             "entry_lane": None,
         },
+        "additions": {"environment": {}, "services": {}, "file": None, "sha256": None},
         "options": {},
     }
 

@@ -54,7 +54,7 @@ def row(port: int, **changes: Any) -> dict[str, Any]:
 
 
 def probed(item: dict[str, Any]) -> Check:
-    (check,) = probe.probe({"routes": [item], "access": {"ways": []}})
+    (check,) = probe.probe({"organization": {"slug": "demo"}, "routes": [item], "access": {"ways": []}})
     return check
 
 
@@ -127,7 +127,9 @@ def test_what_a_host_shows_is_read_without_trusting_it(tmp_path: Path) -> None:
 def test_a_public_name_without_a_record_is_told_apart_from_a_route_that_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "addresses_of", lambda host: ())
     with site() as port:
-        found = list(probe.probe({"routes": [row(port, way="public", canonical=True)], "access": {"ways": []}}))
+        found = list(
+            probe.probe({"organization": {"slug": "demo"}, "routes": [row(port, way="public", canonical=True)], "access": {"ways": []}})
+        )
     first = found[0]
     assert (first.state, first.hint) == ("warning", f"make the record: A {HOST}")
     assert first.detail == "/auth/login answers 200. The name leads nowhere yet, as far as this machine is told."
