@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from blueprints.shared import EntryName
 from provisioning.host_edge import objects
 from provisioning.host_edge.objects import EdgeObjects
 from provisioning.live import LiveObject
+from provisioning.providers.swarm import service
 from sprocket_v2.errors import ApplyError
 
 EDGE = "host-edge-0123456789ab"
@@ -155,3 +157,15 @@ def test_a_port_in_use_is_refused_and_nobody_is_told_whose_it_is(swarm: Swarm) -
     edge(swarm).refuse_taken_ports([8081, 8082], "one")
     with pytest.raises(ApplyError, match="entry port 8083 is taken by another program"):
         edge(swarm).refuse_taken_ports([8083], "one")
+
+
+def test_a_deployment_of_its_own_ports_is_not_told_who_has_one(swarm: Swarm) -> None:
+    edge(swarm).make([member("one")])
+    args = replace(edge(swarm)._stack(edge(swarm).files([member("one")])).services["traefik"], labels={"sprocket.org": "one"})
+    for publisher, said in (
+        ("secret-league_traefik", "port 8080 is taken by another deployment on this host"),
+        ("one_web", "by service one_web"),
+    ):
+        swarm.publishing = {8080: [publisher]}
+        with pytest.raises(ApplyError, match=said):
+            service.check_before(swarm, args)  # type: ignore[arg-type]
