@@ -99,6 +99,8 @@ def _check_manifest(manifest: Manifest, folder: Path) -> None:
     inputs = {item.name for item in manifest.inputs}
     for service in manifest.services:
         _check_service(manifest, service, inputs, where)
+    if not manifest.backup and any(service.volumes for service in manifest.services):
+        raise CatalogError("it has volumes, and backup does not say how they are saved", hint="say why, if they need not be", where=where)
     if not (folder / "stack.yml.j2").is_file():
         raise CatalogError("no stack.yml.j2", hint="copy it from templates/components/_example", where=manifest.path)
 

@@ -246,7 +246,7 @@ def _ports(resolution: Resolution, component: ResolvedComponent, service: Servic
 def _logging(resolution: Resolution, service: ServiceManifest) -> Plain:
     """Docker keeps the last lines itself; with log search on it also sends them to the collector, over UDP, which waits for nobody."""
     collector = resolution.component("telegraf")
-    if resolution.component("loki") is None or collector is None or service.udp_port:
+    if resolution.component("loki") is None or collector is None:
         return {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
     address = f"udp://127.0.0.1:{collector.inputs['log_port']}"
     return {"driver": "syslog", "options": {"syslog-address": address, "syslog-format": "rfc5424", "tag": service.key}}

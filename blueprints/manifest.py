@@ -143,6 +143,7 @@ class Manifest:
     role: str
     interruption: str
     noticed_by: str
+    backup: str
     profiles: tuple[str, ...]
     image: ImageManifest
     subdomain: str | None
@@ -297,6 +298,7 @@ def _manifest(name: str, data: dict[str, Any], path: str) -> Manifest:
         role=data.get("role", name),
         interruption=data.get("interruption", ""),
         noticed_by=data.get("noticed_by", "nobody"),
+        backup=data.get("backup", ""),
         profiles=tuple(data["profiles"]),
         image=_image(data["image"]),
         subdomain=route.get("subdomain", "") if route else None,

@@ -25,6 +25,7 @@ class Ask:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    raw_query: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ def make_server(address: tuple[str, int], handle: Handler) -> ThreadingHTTPServe
             parts = urlsplit(self.path)
             length = int(self.headers.get("content-length") or 0)
             headers = {key.lower(): value for key, value in self.headers.items()}
-            ask = Ask(self.command, parts.path, {k: v[0] for k, v in parse_qs(parts.query).items()}, headers, self.rfile.read(length))
+            ask = Ask(
+                self.command, parts.path, {k: v[0] for k, v in parse_qs(parts.query).items()}, headers, self.rfile.read(length), parts.query
+            )
             outside = self.client_address[0] != "127.0.0.1"
             answer = Answer(404) if outside and ask.path.startswith(OWN) else handle(ask)
             self.send_response(answer.status)
