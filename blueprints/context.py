@@ -274,11 +274,13 @@ def probes(resolution: Resolution) -> list[Plain]:
 
 def status_routes(resolution: Resolution) -> list[Plain]:
     """What people reach on the canonical way, as addresses that answer below 400."""
-    found = []
+    found, urls = [], public_urls(resolution)
     for component in resolution.components:
-        routed = next((s for s in component.services if s.key == component.manifest.routed_service), None)
-        url = resolution.ways[0].api_origin if component.subdomain == "api" else public_urls(resolution).get(component.name)
-        if url and routed is not None and component.subdomain is not None:
+        if component.name not in urls:
+            continue
+        routed = next(s for s in component.services if s.key == component.manifest.routed_service)
+        url = resolution.ways[0].api_origin if component.subdomain == "api" else urls[component.name]
+        if url:
             found.append({"title": component.manifest.title, "url": f"{url}{routed.probe.path if routed.probe else '/'}"})
     return found
 
