@@ -20,6 +20,7 @@ from blueprints.names import docker_name
 from blueprints.quoting import FILTERS, Quoted, emitted, kind_of, refuse_bare
 from blueprints.rendering import LOCK, MANIFEST, SECRETS, STACK, Rendering, json_text
 from blueprints.resolve import Resolution, ResolvedComponent
+from blueprints.secret_files import takes_lines
 from blueprints.summary import blueprint_data, lock_data, secrets_data
 from sprocket_v2.errors import RenderError
 
@@ -190,6 +191,7 @@ class _Renderer:
         """What the runbook and fill.sh say about each secret."""
         return [
             {"name": name, "title": s.manifest.title, "why": s.manifest.why, "kind": s.kind, "length": s.manifest.length,
+             "lines": takes_lines(s.manifest.pattern) and s.kind == "supplied",
              "where_to_get": s.manifest.where_to_get, "placeholder": s.manifest.placeholder,
              "swarm_name": context.secret_name(self.resolution.needs.slug, s), "consumers": list(s.consumers)}
             for name, s in self.resolution.secrets.items()

@@ -12,6 +12,7 @@ from blueprints.models import Blueprint
 from blueprints.rendering import Rendering
 from orgs.models import Organization
 from provisioning import secret_store
+from provisioning.certificates import refuse_wrong_pairs
 from provisioning.docker_door import docker_reader
 from provisioning.live import live_fingerprint
 from provisioning.materials import Basis, Material, known_state_digest, material, rendering_of, secret_versions_of
@@ -37,6 +38,7 @@ def make_plan(*, org: Organization, blueprint: Blueprint, author: Any, name: str
     live = seen_live(org.slug)
     basis: Basis = "live" if live is not None else "empty-host"
     secret_store.make_ready(org, secret_store.wanted_secrets(rendering.secrets), actor=author)
+    _refuse_wrong_certificates(org, rendering)
     if basis == "live" and nothing_moved(org, rendering):
         state = secret_store.stack_state(org)
         return _store(org, blueprint, rendering, author, state_digest=state.state_digest, live=live or "", changes={}, steps=[])
@@ -59,6 +61,14 @@ def make_plan(*, org: Organization, blueprint: Blueprint, author: Any, name: str
         basis=basis,
         engine_plan=engine_plan,
     )
+
+
+def _refuse_wrong_certificates(org: Organization, rendering: Rendering) -> None:
+    brought = [item for item in secret_store.wanted_secrets(rendering.secrets) if item.name.removesuffix("-key").endswith("-certificate")]
+    if brought:
+        values = {f"{org.slug}/{item.name}@{item.version}": item.name for item in brought}
+        opened = {values[reference]: value for reference, value in secret_store.values_for(org, brought).items()}
+        refuse_wrong_pairs(rendering.blueprint["access"]["ways"], opened)
 
 
 def recheck(plan: Plan) -> Rendering:

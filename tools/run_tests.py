@@ -72,8 +72,9 @@ def _missing_parts(name: str) -> str:
     """Why a group cannot run here; empty when it can. Gets what may be got without asking for more than `make demo` does."""
     try:
         if name == "engine":
-            print("parts for the engine tests: Docker, Pulumi, images", flush=True)
+            print("parts for the engine tests: Docker, Pulumi, images, an ACME server", flush=True)
             system.ensure_docker()
+            system.ensure_pebble()
             pulumi.ensure()
             from tools.images.build import ensure
 

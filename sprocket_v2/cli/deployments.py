@@ -10,7 +10,7 @@ import typer
 
 from sprocket_v2.cli.django_setup import load_django
 from sprocket_v2.cli.output import DONE, FAILED, is_interactive, out, style, table
-from sprocket_v2.errors import ApplyError, SprocketError, StaleError, VerifyError
+from sprocket_v2.errors import ApplyError, StaleError, VerifyError
 
 if TYPE_CHECKING:
     from provisioning.models import Plan, Run
@@ -314,14 +314,13 @@ def _is_finished(run: Run) -> bool:
 
 
 def export_bundle(slug: str, to: Path) -> None:
-    """Write an organization's applied blueprint, else its newest, as a bundle folder."""
+    """Write an organization's newest blueprint as a bundle folder; the first is made of its needs."""
     row = organization(slug)
-    from blueprints.actions import newest_rendering
+    from blueprints.actions import newest_blueprint as newest_stored
+    from blueprints.actions import rendering_of_row
     from blueprints.rendering import write_bundle
 
-    rendering = newest_rendering(org=row)
-    if rendering is None:
-        raise SprocketError(f"{slug} has no blueprint yet", hint=f"`sprocket propose {slug}` makes one", where=slug)
+    rendering = rendering_of_row(newest_stored(row) or newest_blueprint(row, actor_for(row, None)))
     write_bundle(rendering, to)
     out.result(
         {"out": str(to), "digest": rendering.digest},

@@ -93,9 +93,9 @@ def explain_command(
         _explain_line(resolution, catalog, component)
         return
     if component is None:
-        rows = [(c.name, f"{c.memory_mib} MiB", "; ".join(c.reasons)) for c in resolution.components]
+        rows = [(c.name, f"{c.memory_mib} MiB", "; ".join(c.reasons) + _along(c)) for c in resolution.components]
         total = sum(c.memory_mib for c in resolution.components)
-        left = sorted(set(catalog.components) - {c.name for c in resolution.components})
+        left = sorted(set(catalog.of(resolution.profile.name)) - {c.name for c in resolution.components})
         words = f"{table(rows, ('component', 'memory', 'because'))}\n\n{total} MiB in all. {resolution.size.words}" + (
             f" Not asked for: {', '.join(left)}." if left else ""
         )
@@ -111,13 +111,14 @@ def explain_command(
         return
     found = resolution.component(component)
     if found is None:
-        raise ResolveError(_absent(component, catalog), hint="`sprocket explain NEEDS` lists what is in", where=str(needs))
+        raise ResolveError(_absent(component, catalog, resolution), hint="`sprocket explain NEEDS` lists what is in", where=str(needs))
     data = _explained(resolution, found)
     inputs: list[tuple[str, ...]] = [
         (i["name"], str(i["value"]) + (f" {i['unit']}" if i["unit"] else ""), i["from"], i["help"]) for i in data["inputs"]
     ]
     secrets = [(s["name"], s["kind"], s["why"]) for s in data["secrets"]]
-    parts = [f"{style(found.manifest.title, 'bold')}: {found.manifest.summary}", *(f"  because {reason}" for reason in found.reasons), ""]
+    parts = [f"{style(found.manifest.title, 'bold')}: {found.manifest.summary}", *(f"  because {reason}" for reason in found.reasons)]
+    parts += [*(f"  comes along with {answer}" for answer in found.through), ""]
     parts += [table(inputs, ("input", "value", "from", "what it is")), ""]
     parts += [table(secrets, ("secret", "kind", "why"))] if secrets else []
     out.result(data, "\n".join(parts))
@@ -149,10 +150,19 @@ def _explain_line(resolution: Resolution, catalog: Catalog, place: str) -> None:
     out.result({"file": path, **asdict(origin)}, "\n".join(words))
 
 
-def _absent(component: str, catalog: Catalog) -> str:
+def _along(component: ResolvedComponent) -> str:
+    """The answers that drag a component in which nobody asked for."""
+    return f" (comes along with {'; '.join(component.through)})" if component.through else ""
+
+
+def _absent(component: str, catalog: Catalog, resolution: Resolution) -> str:
     manifest = catalog.components.get(component)
     if manifest is None:
         return f"no component is called {component!r}"
+    if component not in catalog.of(resolution.profile.name):
+        return f"{component} is not of this generation; it is of profile {', '.join(manifest.profiles)}"
+    if not manifest.wanted_when:
+        return f"{component} is not in this deployment; it comes with what needs it"
     wanted = " or ".join(f"{w.need} = {str(w.value).lower()}" for w in manifest.wanted_when)
     return f"{component} is not in this deployment; it would be with {wanted}"
 
@@ -164,6 +174,8 @@ def _explained(resolution: Resolution, component: ResolvedComponent) -> dict[str
         "title": component.manifest.title,
         "summary": component.manifest.summary,
         "reasons": list(component.reasons),
+        "through": list(component.through),
+        "plays": list(component.plays),
         "memory_mib": component.memory_mib,
         "image": component.image.reference,
         "inputs": [
@@ -179,15 +191,15 @@ def _explained(resolution: Resolution, component: ResolvedComponent) -> dict[str
 
 
 def diff_command(
-    old: Annotated[Path, typer.Argument(help="Needs file or bundle folder.", metavar="A")],
-    new: Annotated[Path, typer.Argument(help="Needs file or bundle folder.", metavar="B")],
+    old: Annotated[Path, typer.Argument(help="Needs file, bundle folder, or blueprint (ORG/NUMBER).", metavar="A")],
+    new: Annotated[Path, typer.Argument(help="Needs file, bundle folder, or blueprint (ORG/NUMBER).", metavar="B")],
     as_markdown: Annotated[bool, typer.Option("--markdown", help="A message that fits Discord.")] = False,
     full: Annotated[bool, typer.Option("--files", help="Show the files' lines too.")] = False,
 ) -> None:
-    """Compare two needs files or bundle folders. Exit code 0 when they are the same, 1 when they differ."""
+    """Compare needs files, bundle folders or stored blueprints. Exit code 0 when they are the same, 1 when they differ."""
     catalog = load_catalog()
     (old_needs, before), (new_needs, after) = _side(old, catalog), _side(new, catalog)
-    comparison = compare(before, after, old_needs, new_needs)
+    comparison = compare(before, after, old_needs, new_needs, catalog.option_titles())
     show_comparison(comparison, as_markdown, full)
     raise typer.Exit(DONE if comparison.is_same else FAILED)
 
@@ -195,8 +207,26 @@ def diff_command(
 def _side(path: Path, catalog: Catalog) -> tuple[Needs | None, Rendering]:
     if path.is_dir() or path.name == MANIFEST:
         return None, read_bundle(path if path.is_dir() else path.parent)
+    if not path.exists() and re.fullmatch("[a-z][a-z0-9-]*/[0-9]+", str(path)):
+        return _stored(*str(path).split("/"))
     resolution = resolve_file(path, catalog)
     return resolution.needs, render(resolution, catalog)
+
+
+def _stored(slug: str, number: str) -> tuple[Needs, Rendering]:
+    """A stored blueprint's needs and files."""
+    from sprocket_v2.cli.deployments import organization
+
+    org = organization(slug)
+    from blueprints.actions import blueprint_of, newest_blueprint, rendering_of_row
+    from orgs.actions import needs_of
+
+    row = blueprint_of(org, int(number))
+    if row is None:
+        newest = newest_blueprint(org)
+        hint = f"the newest is {slug}/{newest.number}" if newest else f"`sprocket propose {slug}` makes the first"
+        raise ResolveError(f"no blueprint {slug}/{number}", hint=hint, where=f"{slug}/{number}")
+    return needs_of(row.needs_revision), rendering_of_row(row)
 
 
 def show_comparison(comparison: Comparison, as_markdown: bool, full: bool) -> None:

@@ -107,11 +107,18 @@ def test_components_that_require_each_other_are_refused() -> None:
 
 
 def test_a_requirement_of_another_generation_is_refused() -> None:
-    assert refused(with_component("redis", profiles=("v9",))).message == "api requires redis, which is not of this generation"
+    error = refused(with_component("influxdb", profiles=("v9",)), features={"match_statistics": True})
+    assert error.message == "analytics requires influxdb, which is not of this generation"
+    assert error.where == "templates/components/analytics"
 
 
 def test_a_component_of_another_generation_is_left_out() -> None:
-    assert "bot" not in names(resolve(needs(), with_component("bot", profiles=("v9",))))
+    found = resolve(needs(features={"report_cards": True, "scrims": True}, profile="v2-monolith"), catalog())
+    assert not {"api", "bot", "matchmaking", "notifications", "image-generation"} & set(names(found))
+
+
+def test_a_component_of_the_starting_set_belongs_to_the_generation_whatever_it_says_itself() -> None:
+    assert "bot" in names(resolve(needs(), with_component("bot", profiles=("v9",))))
 
 
 def test_an_unknown_profile_lists_the_known_ones() -> None:
@@ -145,7 +152,7 @@ CLOSURE = [
                                "minio": ("Replay parser needs it", "Submissions needs it")}),
     ({"dashboards": True}, {"grafana": ("Dashboards = yes",), "telegraf": ("Grafana needs one of its kind",), "influxdb": ("Telegraf needs one of its kind",)}),
     ({"dashboards": True, "match_statistics": True}, {"grafana": ("Dashboards = yes",), "analytics": ("Match statistics over time = yes",),
-                                                      "influxdb": ("Match statistics over time = yes", "Analytics needs it")}),
+                                                      "influxdb": ("Analytics needs it",)}),
     ({"log_search": True}, {"loki": ("Log search = yes",), "telegraf": ("Loki needs it",), "grafana": ("Loki needs it",)}),
 ]  # fmt: skip
 
@@ -170,7 +177,10 @@ def test_what_is_there_outside_is_left_out_and_its_secrets_are_asked_for() -> No
 
 def test_a_part_switched_off_by_hand_that_another_needs_is_refused_with_both_named() -> None:
     error = refused(features={"report_cards": True}, options={"notifications": {"enabled": False}})
-    assert error.message == "options.notifications.enabled is false, yet Notifications is in this deployment: Image generation needs it"
+    assert (
+        error.message
+        == "options.notifications.enabled is false, yet Notifications is in this deployment: Image generation needs it (Report cards = yes)"
+    )
     assert refused(options={"redis": {"enabled": False}}).where == "options.redis.enabled"
 
 

@@ -141,7 +141,18 @@ def _service(name: str, *, networks: tuple[str, ...] = ("demo_data",), job: bool
 
 
 def _component(name: str, role: str = "", *services: str) -> dict[str, Any]:
-    return {"name": name, "title": name.title(), "role": role, "services": list(services or (f"demo_{name}",))}
+    return {"name": name, "title": name.title(), "role": role, "plays": [], "services": list(services or (f"demo_{name}",))}
+
+
+def _generation(site: Site) -> dict[str, Any]:
+    """What profile v2 says of a generation."""
+    ask = ["node", "-e", "require('{scheme}').get('{url}')"]
+    page = {"port": 3000, "page": "/auth/login", "redirects": True, "marker": "Sign in with Discord", "ask": ask}
+    return {
+        "site": {**page, "asks": f"http://{API}:{site.port}/healthz"},
+        "api": {"health": "/healthz", "graphql": "/graphql", "bare_query_status": 400, "checks_origin": True},
+        "tables": {"organization": "sprocket.organization", "people": ["mledb.player", 'sprocket."user"']},
+    }
 
 
 @pytest.fixture
@@ -189,6 +200,7 @@ def blueprint(site: Site) -> dict[str, Any]:
             "bot": True,
             "database": {"where": "deployment", "user": "sprocket", "name": "sprocket"},
             "starting_data": "schema-file",
+            "generation": _generation(site),
         },
     }
 

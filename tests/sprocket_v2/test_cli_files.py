@@ -236,7 +236,7 @@ BAD: list[tuple[str, bytes | None, str, str]] = [
     ("newline in a name", LEAGUE.replace("Test League", '"Test\\nLeague"').encode(), 'name: "Test\\nLeague" holds a line break or another control character', "write it on one line"),
     ("backtick in a host", LEAGUE.replace("testers.localhost", "'a`b.localhost'").encode(), 'access.localhost.host: "a`b.localhost" is not a host name',
      "labels of a-z, 0-9 and -, joined by dots, such as league.example.org"),
-    ("a part somebody needs, switched off by hand", (LEAGUE + "features: {submissions: true}\noptions: {minio: {enabled: false}}\n").encode(), "options.minio.enabled is false, yet MinIO is in this deployment: Submissions needs it", "turn one of the two round"),
+    ("a part somebody needs, switched off by hand", (LEAGUE + "features: {submissions: true}\noptions: {minio: {enabled: false}}\n").encode(), "options.minio.enabled is false, yet MinIO is in this deployment: Submissions needs it (Submissions = yes)", "turn one of the two round"),
     ("an unknown component", (LEAGUE + "options: {valkey: {}}\n").encode(), "options.valkey: no such component", "one of "),
 ]  # fmt: skip
 

@@ -78,10 +78,17 @@ IMAGES: tuple[Image, ...] = (
             "image-generation-frontend",
         )
     ),
+    # As upstream's image does, it looks for its settings in a folder nobody mounts; the blueprint has to say otherwise.
+    Image(f"{APPLICATIONS}/monolith:standin", True, (*_STANDIN, "ENV NODE_CONFIG_DIR=/app/core/config", 'CMD ["node"]')),
     Image(
         f"{APPLICATIONS}/replay-parse-service:standin",
         True,
         (*_STANDIN, "COPY standins/bin/replay-parser /app/start.sh", 'CMD ["./start.sh"]'),
+    ),
+    Image(
+        f"{APPLICATIONS}/sprocket:standin",
+        True,
+        (*_STANDIN, "COPY standins/bin/bun-entrypoint /entrypoint.sh", 'ENTRYPOINT ["/entrypoint.sh"]', 'CMD ["exec", "core"]'),
     ),
     Image(f"{APPLICATIONS}/elo-service:standin", True, (*_STANDIN, 'CMD ["elo"]')),
     _backing("influxdb:2.7-standin", "influxd"),

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -91,9 +91,12 @@ def start(settings: Settings, who: str, queue: str, read: Callable[[Settings], N
 class Core:
     """The API."""
 
+    name = "core"
+    health: Mapping[str, Any] = HEALTHY
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.connect, self.queues = start(settings, "core", "core", self.read)
+        self.connect, self.queues = start(settings, self.name, "core", self.read)
         self.sign_in_to_redis()
 
     def read(self, settings: Settings) -> None:
@@ -143,7 +146,7 @@ class Core:
                     "access-control-max-age": "86400"} if headers else {}  # fmt: skip
             return Answer(204, b"", {**headers, **more})
         routes: dict[str, Callable[[Ask], Answer]] = {
-            "/healthz": lambda _: as_json(HEALTHY, 200, headers),
+            "/healthz": lambda _: as_json(self.health, 200, headers),
             "/graphql": lambda a: self.graphql(a, headers),
             "/login": lambda _: self.login(),
             "/refresh": lambda a: as_json({"message": "Unauthorized"}, 401, headers) if "authorization" not in a.headers else as_json({}),
@@ -204,6 +207,30 @@ class Core:
         )
 
 
+class Monolith(Core):
+    """All seven back ends in one process: the union of their settings, a consumer for each of their queues, one health."""
+
+    name = "monolith"
+    services = ("core", "bot", "matchmaking", "notification", "submission", "analytics", "image_generation")
+    health: Mapping[str, Any] = {**HEALTHY, "runtime": "monolith", "services": list(services)}
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        for service in self.services[1:]:
+            bus.Consumer(self.connect, self.queues[service], f"monolith/{service}").start()
+        _try_json(self.redis, settings.value("REDIS_PREFIX", "redis.prefix"))
+        say_login(self.token)
+
+    def read(self, settings: Settings) -> None:
+        super().read(settings)
+        self.token = bot_token(settings)
+        self.influx = Influx(settings)
+
+    def deps(self) -> Answer:
+        found = json.loads(super().deps().body)
+        return as_json({**found, "influx": self.influx.write()})
+
+
 def core() -> None:
     """Run the API until told to stop."""
     role = Core(Settings())
@@ -216,13 +243,29 @@ def bot() -> None:
     token: list[str] = []
 
     def read(settings: Settings) -> None:
-        settings.value("BOT_PREFIX", "bot.prefix")
         storage(settings)
-        token.append(settings.secret("DISCORD_BOT_TOKEN", "bot-token.txt"))
+        token.append(bot_token(settings))
 
     start(settings, "bot", "bot", read)
-    say("skipped login: the token is a placeholder" if token[0] in PLACEHOLDER_TOKENS else "login not attempted: this is a stand-in")
+    say_login(token[0])
     until_told()
+
+
+def monolith() -> None:
+    """Run the seven back ends until told to stop."""
+    role = Monolith(Settings())
+    until_told(make_server(("0.0.0.0", 3001), role.handle))
+
+
+def bot_token(settings: Settings) -> str:
+    """What the bot reads beside the rest; its token."""
+    settings.value("BOT_PREFIX", "bot.prefix")
+    return settings.secret("DISCORD_BOT_TOKEN", "bot-token.txt")
+
+
+def say_login(token: str) -> None:
+    """Discord is never contacted; a placeholder token says so in the applications' own words."""
+    say("skipped login: the token is a placeholder" if token in PLACEHOLDER_TOKENS else "login not attempted: this is a stand-in")
 
 
 class Influx:
