@@ -141,7 +141,7 @@ def _check_together(components: Mapping[str, Manifest]) -> None:
     for manifest in components.values():
         where = f"{manifest.path}/component.yaml"
         wanted_parts = [*manifest.requires, *manifest.requires_one_of, *(name for play in manifest.plays for name in play.requires)]
-        for name in (*wanted_parts, *(c for s in manifest.services for c in s.only_with.values())):
+        for name in (*wanted_parts, *(c for s in manifest.services for names in s.only_with.values() for c in names)):
             if name not in parts:
                 raise CatalogError(f"requires {name!r}, which is no component", hint="see templates/components", where=where)
         for secret in manifest.secrets:
