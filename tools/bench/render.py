@@ -240,29 +240,23 @@ def _copier_rows() -> list[Row]:
 
 
 def _copier_times(scratch: Path, files: Mapping[str, str]) -> dict[str, float]:
-    template, needs = scratch / "template", demo_needs()
-    for path, text in files.items():
-        file = template / f"{path}.jinja"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text.replace(needs.name, "@< name >@").replace(needs.slug, "@< slug >@"))
-    (template / "copier.yml").write_text(_COPIER)
-    copier = [
-        "-m",
-        "copier",
-        "copy",
-        "--quiet",
-        "--defaults",
-        "--data",
-        f"name={needs.name}",
-        "--data",
-        f"slug={needs.slug}",
-        str(template),
-    ]
+    copier = copier_command(scratch / "template", files)
     run, fresh = _runner(scratch)
     return interleaved(
         {"copier": lambda: run(*copier, fresh()), "ours": lambda: run("-m", "sprocket_v2.cli.main", "render", str(DEMO), "--out", fresh())},
         12,
     )
+
+
+def copier_command(template: Path, files: Mapping[str, str]) -> list[str]:
+    """Arguments of Python that have copier write these files, the demo's name and slug filled in; the folder follows them."""
+    needs = demo_needs()
+    for path, text in files.items():
+        file = template / f"{path}.jinja"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text.replace(needs.name, "@< name >@").replace(needs.slug, "@< slug >@"))
+    (template / "copier.yml").write_text(_COPIER)
+    return ["-m", "copier", "copy", "--quiet", "--defaults", "--data", f"name={needs.name}", "--data", f"slug={needs.slug}", str(template)]
 
 
 def _cold_times(scratch: Path, work: tuple[Printed, ...]) -> dict[str, float]:
