@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('orgs', '0001_initial'),
-        ('provisioning', '0001_initial'),
+        ('provisioning', '0002_stackstate_backups'),
     ]
 
     operations = [

@@ -99,6 +99,7 @@ class Reader:
     redis_open: bool = False
     web_reaches_api: bool = True
     bot_log: list[str] = field(default_factory=lambda: ["starting", "skipped login: placeholder token"])
+    bao: tuple[int, str] = (0, "")
     commands: list[Sequence[str]] = field(default_factory=list)
 
     def live_services(self, org: str) -> Sequence[LiveService]:
@@ -117,6 +118,8 @@ class Reader:
         self.commands.append(command)
         if command[0] == "node":
             return (0 if self.web_reaches_api else 1), ""
+        if command[0] == "bao":
+            return self.bao
         if command[0] == "redis-cli":
             return (0, "PONG") if self.redis_open else (0, "NOAUTH Authentication required.")
         if "-w" in command:
@@ -252,6 +255,28 @@ def test_it_says_whether_the_entry_ports_are_the_hosts_edges(
     reader.services["demo_traefik"] = replace(_service("demo_traefik", networks=networks), published_ports=ports)
     check = _found(_look(blueprint, reader), "route/edge")
     assert (check.state, bool(check.hint)) == (state, state != "ok")
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "said"),
+    [
+        ((0, '{"initialized": true, "sealed": false}'), "ok", "unsealed"),
+        ((2, '{"initialized": true, "sealed": true}'), "warning", "is sealed"),
+        ((2, '{"initialized": false, "sealed": true}'), "warning", "waits to be initialised"),
+        ((1, "connection refused"), "failed", "does not answer"),
+    ],
+)
+def test_a_sealed_secret_server_runs_and_is_said_to_be_sealed(
+    blueprint: dict[str, Any], reader: Reader, answer: tuple[int, str], state: str, said: str
+) -> None:
+    blueprint["components"].append(_component("openbao", "secret-server"))
+    reader.services["demo_openbao"] = _service("demo_openbao")
+    reader.bao = answer
+    verdict = _look(blueprint, reader)
+    check = _found(verdict, "secret-server")
+    assert check.state == state and said in check.detail and (state == "ok" or check.hint)
+    assert verdict.is_green == (state != "failed")
+    assert said in verdict.runs_text or state != "warning"
 
 
 SITE_BREAKS = [
