@@ -10,8 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import get_args
 
-from blueprints.manifest import ImageManifest, Manifest, ServiceManifest, Wanted, read_manifest, schema
+from blueprints.manifest import ImageManifest, Manifest, ServiceManifest, Wanted, read_manifest
 from blueprints.profile import Profile, read_profile
+from blueprints.schema import schema
 from orgs.needs import Needs
 from sprocket_v2 import __version__
 from sprocket_v2.errors import CatalogError
@@ -184,9 +185,11 @@ def _check_profile(profile: Profile, catalog: Catalog) -> None:
     for name in profile.components:
         if name not in catalog.components:
             raise CatalogError(f"{name!r} is no component", hint="see templates/components", where=where)
+    parts = {part for m in catalog.components.values() for part in (m.name, m.role, *(play.role for play in m.plays))}
     for limit in profile.findings:
         for wanted in limit.only_when:
-            _check_question(wanted, catalog.components, where)
+            if wanted.need != DEPLOYED or wanted.value not in parts:
+                _check_question(wanted, catalog.components, where)
     filled: dict[str, str] = {}
     for name, manifest in catalog.of(profile.name).items():
         for part in {name, manifest.role, *(play.role for play in manifest.plays)}:

@@ -74,7 +74,7 @@ def generation_facts(resolution: Resolution) -> Plain:
     return {
         "login": {
             "start": f"{way.api_origin}{login.start}" if login.start else "",
-            "callbacks": {provider: f"{way.api_origin}{login.callback_of(provider)}" for provider in login.providers},
+            "callbacks": {provider: f"{way.api_origin}{path}" for provider, path in login.callbacks.items()},
         },
         "site": {
             "port": web.manifest.port if web else 0, "page": site.page, "redirects": site.redirects, "marker": site.marker,
