@@ -10,8 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import get_args
 
-from blueprints.manifest import ImageManifest, Manifest, ServiceManifest, Wanted, read_manifest, schema
+from blueprints.manifest import ImageManifest, Manifest, ServiceManifest, Wanted, read_manifest
 from blueprints.profile import Profile, read_profile
+from blueprints.schema import schema
 from orgs.needs import Needs
 from sprocket_v2 import __version__
 from sprocket_v2.errors import CatalogError
@@ -122,6 +123,8 @@ def _check_manifest(manifest: Manifest, folder: Path) -> None:
     inputs = {item.name for item in manifest.inputs}
     for service in manifest.services:
         _check_service(manifest, service, inputs, where)
+    if not manifest.backup and any(service.volumes for service in manifest.services):
+        raise CatalogError("it has volumes, and backup does not say how they are saved", hint="say why, if they need not be", where=where)
     if not (folder / "stack.yml.j2").is_file():
         raise CatalogError("no stack.yml.j2", hint="copy it from templates/components/_example", where=manifest.path)
 
@@ -154,7 +157,7 @@ def _check_together(components: Mapping[str, Manifest]) -> None:
     for manifest in components.values():
         where = f"{manifest.path}/component.yaml"
         wanted_parts = [*manifest.requires, *manifest.requires_one_of, *(name for play in manifest.plays for name in play.requires)]
-        for name in (*wanted_parts, *(c for s in manifest.services for c in s.only_with.values())):
+        for name in (*wanted_parts, *(c for s in manifest.services for names in s.only_with.values() for c in names)):
             if name not in parts:
                 raise CatalogError(f"requires {name!r}, which is no component", hint="see templates/components", where=where)
         for secret in manifest.secrets:
@@ -182,9 +185,11 @@ def _check_profile(profile: Profile, catalog: Catalog) -> None:
     for name in profile.components:
         if name not in catalog.components:
             raise CatalogError(f"{name!r} is no component", hint="see templates/components", where=where)
+    parts = {part for m in catalog.components.values() for part in (m.name, m.role, *(play.role for play in m.plays))}
     for limit in profile.findings:
         for wanted in limit.only_when:
-            _check_question(wanted, catalog.components, where)
+            if wanted.need != DEPLOYED or wanted.value not in parts:
+                _check_question(wanted, catalog.components, where)
     filled: dict[str, str] = {}
     for name, manifest in catalog.of(profile.name).items():
         for part in {name, manifest.role, *(play.role for play in manifest.plays)}:

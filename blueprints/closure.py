@@ -52,8 +52,11 @@ def close(needs: Needs, candidates: Mapping[str, Manifest]) -> Closure:
     return _Closing(needs, candidates).closure()
 
 
+_Asker = tuple[str, str]  # the part that asks, and for what in words
+
+
 class _Closing:
-    """One pass over the parts; `wanted` holds their own reasons, `askers` who requires them, both in the order they came up."""
+    """One pass over the parts. `wanted` holds their own reasons, `askers` who requires them and what, both in the order they came up."""
 
     def __init__(self, needs: Needs, candidates: Mapping[str, Manifest]) -> None:
         self.needs, self.candidates = needs, candidates
@@ -61,7 +64,7 @@ class _Closing:
         self.by_role = {manifest.role: name for name, manifest in candidates.items()}
         self.elsewhere = {name for name, manifest in candidates.items() if any_holds(needs, manifest.left_out_when, name)}
         self.wanted: dict[str, tuple[str, ...]] = {}
-        self.askers: dict[str, list[str]] = {}
+        self.askers: dict[str, list[_Asker]] = {}
 
     def closure(self) -> Closure:
         for name, part in self.parts.items():
@@ -77,8 +80,8 @@ class _Closing:
                     continue
                 if name not in self.wanted:
                     todo += self._add(name)
-                if part.name not in self.askers[name]:
-                    self.askers[name].append(part.name)
+                if (part.name, "it") not in self.askers[name]:
+                    self.askers[name].append((part.name, "it"))
         components = [name for name in self.wanted if name in self.candidates]
         plays = {name: tuple(sorted(role for role in self.wanted if self._is_played_by(role, name))) for name in components}
         parts = {part for name in components for part in (name, self.candidates[name].role, *plays[name])}
@@ -95,32 +98,27 @@ class _Closing:
         self.wanted[name] = tuple(dict.fromkeys((*self.wanted[name], *own)))
         return added
 
+    def _find(self, name: str) -> str:
+        """The part of this generation that a name or role means; empty where there is none."""
+        return name if name in self.parts else self.by_role.get(name, "")
+
     def _named(self, required: str, asker: _Part) -> str:
-        """The part of this generation that a requirement means: by name, or by role."""
-        name = required if required in self.parts else self.by_role.get(required)
-        if name is None:
-            raise ResolveError(
-                f"{asker.name} requires {required}, which is not of this generation",
-                hint="leave out what brings it in, or choose another profile",
-                where=asker.path,
-            )
+        name = self._find(required)
+        if not name:
+            raise _not_here(asker, f"{asker.name} requires {required}, which is not of this generation")
         return name
 
     def _one_of_each(self) -> list[str]:
         """Bring in one part for the first that still lacks one of `requires_one_of`; nothing when none does."""
         for name in sorted(self.wanted):
             part = self.parts[name]
-            known = {choice: self.by_role.get(choice, choice) if choice not in self.parts else choice for choice in part.requires_one_of}
-            if known and not (set(self.wanted) | self.elsewhere) & set(known.values()):
-                first = next((choice for choice in known.values() if choice in self.parts), None)
-                if first is None:
-                    raise ResolveError(
-                        f"{name} requires one of {', '.join(known)}, none of which is of this generation",
-                        hint="leave out what brings it in, or choose another profile",
-                        where=part.path,
-                    )
-                added = self._add(first)
-                self.askers[first].append(f"{name} one of its kind")
+            choices = [found for choice in part.requires_one_of if (found := self._find(choice))]
+            if part.requires_one_of and not (set(self.wanted) | self.elsewhere) & set(choices):
+                if not choices:
+                    one_of = ", ".join(part.requires_one_of)
+                    raise _not_here(part, f"{name} requires one of {one_of}, none of which is of this generation")
+                added = self._add(choices[0])
+                self.askers[choices[0]].append((name, "one of its kind"))
                 return added
         return []
 
@@ -131,32 +129,31 @@ class _Closing:
     def _reasons(self, name: str, plays: tuple[str, ...]) -> tuple[str, ...]:
         """The component's own answers, those of the roles it fills, and who else needs it or them."""
         own = [reason for part in (name, *plays) for reason in self.wanted[part]]
-        askers = sorted(set(self._others(name, plays)), key=lambda asker: list(self.wanted).index(asker.partition(" ")[0]))
-        return tuple(dict.fromkeys((*own, *(self._needs_it(asker) for asker in askers))))
+        order = list(self.wanted)
+        askers = sorted(set(self._others(name, plays)), key=lambda asker: order.index(asker[0]))
+        return tuple(dict.fromkeys((*own, *(f"{self.parts[part].title} needs {what}" for part, what in askers))))
 
-    def _others(self, name: str, plays: tuple[str, ...]) -> list[str]:
+    def _others(self, name: str, plays: tuple[str, ...]) -> list[_Asker]:
         """Who asks for the component or a role it fills, beside itself."""
-        askers = [asker for part in (name, *plays) for asker in self.askers[part]]
-        return [asker for asker in askers if self.parts[asker.partition(" ")[0]].component != name]
-
-    def _needs_it(self, asker: str) -> str:
-        name, _, what = asker.partition(" ")
-        return f"{self.parts[name].title} needs {what or 'it'}"
+        return [asker for part in (name, *plays) for asker in self.askers[part] if self.parts[asker[0]].component != name]
 
     def _through(self, name: str, plays: tuple[str, ...]) -> tuple[str, ...]:
         """The answers at the end of every chain of those who ask; empty where an answer wants the component itself."""
         if any(self.wanted[part] for part in (name, *plays)):
             return ()
         answers: dict[str, None] = {}
-        seen, todo = {name, *plays}, [asker.partition(" ")[0] for asker in self._others(name, plays)]
+        seen, todo = {name, *plays}, [part for part, _ in self._others(name, plays)]
         while todo:
             part = todo.pop(0)
-            if part in seen:
-                continue
-            seen.add(part)
-            answers.update(dict.fromkeys(self.wanted[part]))
-            todo += [asker.partition(" ")[0] for asker in self.askers[part]] if not self.wanted[part] else []
+            if part not in seen:
+                seen.add(part)
+                answers.update(dict.fromkeys(self.wanted[part]))
+                todo += [] if self.wanted[part] else [asker for asker, _ in self.askers[part]]
         return tuple(answers)
+
+
+def _not_here(part: _Part, message: str) -> ResolveError:
+    return ResolveError(message, hint="leave out what brings it in, or choose another profile", where=part.path)
 
 
 def _parts_of(manifest: Manifest) -> Iterable[_Part]:

@@ -74,7 +74,7 @@ def generation_facts(resolution: Resolution) -> Plain:
     return {
         "login": {
             "start": f"{way.api_origin}{login.start}" if login.start else "",
-            "callbacks": {provider: f"{way.api_origin}{login.callback_of(provider)}" for provider in login.providers},
+            "callbacks": {provider: f"{way.api_origin}{path}" for provider, path in login.callbacks.items()},
         },
         "site": {
             "port": web.manifest.port if web else 0, "page": site.page, "redirects": site.redirects, "marker": site.marker,
@@ -327,7 +327,7 @@ def _ports(resolution: Resolution, component: ResolvedComponent, service: Servic
 def _logging(resolution: Resolution, service: ServiceManifest) -> Plain:
     """Docker keeps the last lines itself; with log search on it also sends them to the collector, over UDP, which waits for nobody."""
     collector = resolution.playing("collector")
-    if resolution.playing("logs") is None or collector is None or service.udp_port:
+    if resolution.playing("logs") is None or collector is None:
         return {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
     address = f"udp://127.0.0.1:{collector.inputs['log_port']}"
     return {"driver": "syslog", "options": {"syslog-address": address, "syslog-format": "rfc5424", "tag": service.key}}
@@ -355,11 +355,13 @@ def probes(resolution: Resolution) -> list[Plain]:
 
 def status_routes(resolution: Resolution) -> list[Plain]:
     """What people reach on the canonical way, as addresses that answer below 400."""
-    found = []
+    found, urls = [], public_urls(resolution)
     for component in resolution.components:
-        routed = next((s for s in component.services if s.key == component.manifest.routed_service), None)
-        url = resolution.ways[0].api_origin if component.subdomain == "api" else public_urls(resolution).get(component.name)
-        if url and routed is not None and component.subdomain is not None:
+        if component.name not in urls:
+            continue
+        routed = next(s for s in component.services if s.key == component.manifest.routed_service)
+        url = resolution.ways[0].api_origin if component.subdomain == "api" else urls[component.name]
+        if url:
             found.append({"title": component.manifest.title, "url": f"{url}{routed.probe.path if routed.probe else '/'}"})
     return found
 

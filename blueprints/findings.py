@@ -24,6 +24,8 @@ class Deployed(Protocol):
     @property
     def subdomain(self) -> str | None: ...
     @property
+    def parts(self) -> tuple[str, ...]: ...
+    @property
     def images(self) -> Mapping[str, LockedImage]: ...
 
 
@@ -49,7 +51,7 @@ def findings_for(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Dep
         *_routes(ways, components),
         *_images(needs, ways, components),
         *_database(needs),
-        *_generation(needs, profile),
+        *_generation(needs, profile, components),
         *_local(needs, components),
     ]
     return tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
@@ -149,13 +151,14 @@ def _images(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Deployed
     yield Finding("info", f"Images go by tag, without a digest: {', '.join(loose)}.", "`sprocket images lock` pins them.")
 
 
-def _generation(needs: Needs, profile: Profile) -> Iterator[Finding]:
+def _generation(needs: Needs, profile: Profile, components: Sequence[Deployed]) -> Iterator[Finding]:
     """What the generation cannot do, where it matters with these needs."""
     unused = [name for name in needs.login if name not in profile.login.providers]
     if unused:
         yield Finding("info", f"Login by {', '.join(unused)} is not wired into the applications today.", "Players sign in with Discord.")
+    parts = frozenset(part for component in components for part in component.parts)
     for limit in profile.findings:
-        if all(holds(needs, wanted, "") for wanted in limit.only_when):
+        if all(holds(needs, wanted, "", parts) for wanted in limit.only_when):
             yield Finding(limit.severity, limit.message, limit.hint)
 
 

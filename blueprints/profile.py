@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blueprints.manifest import Path_, Rule, Wanted, checked, wanted_lines
+from blueprints.manifest import Wanted, wanted_lines
+from blueprints.schema import Path_, Rule, checked
 
 PUBLIC, INSIDE = "public", "inside"
 
@@ -16,16 +17,13 @@ PUBLIC, INSIDE = "public", "inside"
 class Login:
     """How people sign in: by whom, and the API's paths for it; `start` is empty where it is not known.
 
-    `{provider}` in `callback` stands for the provider's name.
+    Attributes:
+        callbacks: provider -> path it sends people back to; some are registered though nobody can sign in by them.
     """
 
     providers: tuple[str, ...]
     start: str
-    callback: str
-
-    def callback_of(self, provider: str) -> str:
-        """The path a provider sends people back to."""
-        return self.callback.replace("{provider}", provider)
+    callbacks: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ def read_profile(file: Path, rules: Mapping[Path_, Rule]) -> Profile:
 
     Args:
         file: `<name>.yaml`.
-        rules: `manifest.schema` of the profiles' example.
+        rules: `schema.schema` of the profiles' example.
     Raises:
         CatalogError: the first thing wrong, with file and line.
     """
@@ -110,7 +108,7 @@ def read_profile(file: Path, rules: Mapping[Path_, Rule]) -> Profile:
         summary=data["summary"],
         contract=data["contract"],
         components=tuple(data["components"]),
-        login=Login(tuple(login["providers"]), login.get("start", ""), login["callback"]),
+        login=Login(tuple(login["providers"]), login.get("start", ""), login["callbacks"]),
         site=Site(site["page"], site["redirects"], site.get("marker", ""), site["calls"], tuple(site["ask"])),
         api=Api(api["graphql"], api.get("bare_query_status", 0), api["checks_origin"]),
         queues=tuple(data.get("queues", ())),

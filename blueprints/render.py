@@ -279,8 +279,11 @@ class _Environment(ImmutableSandboxedEnvironment):
     code_generator_class = _Printing
 
     def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - any template value
-        if type(obj) is dict and attribute in obj:
-            return obj[attribute]
+        if type(obj) is dict:
+            try:
+                return obj[attribute]
+            except KeyError:
+                pass
         return super().getattr(obj, attribute)
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any template value

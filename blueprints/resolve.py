@@ -259,7 +259,7 @@ def _with_local(components: tuple[ResolvedComponent, ...], local: LocalPart | No
 
 def _with_what_is_there(needs: Needs, component_name: str, service: ServiceManifest, deployed: frozenset[str]) -> ServiceManifest:
     """The service without the secrets and configs that belong to a component which is not deployed, or to answers nobody gave."""
-    left_out = {name for name, component in service.only_with.items() if component not in deployed}
+    left_out = {name for name, components in service.only_with.items() if not deployed.issuperset(components)}
     left_out |= {name for name, lines in service.only_when.items() if not any_holds(needs, lines, component_name, deployed)}
     if not left_out:
         return service

@@ -19,6 +19,7 @@ from sprocket_v2.errors import SprocketError, VerifyError
 
 PATIENCE_S = 20.0
 FOREIGN_ORIGIN = "https://not-of-this-league.example"
+SEALED = 2  # exit code of `bao status`
 
 
 def verify(
@@ -85,6 +86,8 @@ class Deployment:
             yield self._web_reaches_api()
         if "bot" in self.roles:
             yield self._bot()
+        if "secret-server" in self.roles:
+            yield self._secret_server()
         yield from probe(self.blueprint, self.address, self._patience)
         yield from self._data_is_closed()
         yield from self._usable()
@@ -231,6 +234,24 @@ class Deployment:
         return Check(
             "bot", title, "warning", "runs, but its log does not say that it is connected", f"docker service logs --tail 50 {name}"
         )
+
+    def _secret_server(self) -> Check:
+        """Docker calls a sealed server healthy: it runs. That nobody can use it yet is said here."""
+        name, title = str(self.roles["secret-server"]["services"][0]), "The secret server can be used"
+        container = self._container(self.roles["secret-server"])
+        if not container:
+            return Check("secret-server", title, "skipped", "the secret server does not run")
+        command = ["bao", "status", "-address=http://127.0.0.1:8200", "-format=json"]
+        code, output = self.reader.run_in(container, command, timeout_s=TIMEOUT_S)
+        if code == 0:
+            return Check("secret-server", title, "ok", "it is unsealed")
+        if code != SEALED:
+            return Check("secret-server", title, "failed", "the secret server does not answer", f"docker service logs --tail 50 {name}")
+        if '"initialized": true' in output:
+            hint = "those who hold the keys run `bao operator unseal` in its container; so it is after each restart"
+            return Check("secret-server", title, "warning", "the secret server is sealed: nothing in it can be read", hint)
+        hint = "run `bao operator init` in its container once, and give the keys to two people"
+        return Check("secret-server", title, "warning", "the secret server waits to be initialised: nothing can be kept in it yet", hint)
 
     def _data_is_closed(self) -> Iterator[Check]:
         for component in ("postgres", "redis"):
