@@ -127,7 +127,7 @@ def _service(name: str, image: str, networks: list[str], ports: list[int]) -> di
         "configs": [{"source": file, "target": f"/etc/traefik/{file}"} for file in _CONFIGS],
         "volumes": [],
         "tmpfs": [],
-        "ports": [{"number": port, "protocol": "tcp"} for port in ports],
+        "ports": [{"number": port, "target": port, "protocol": "tcp"} for port in ports],
         "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
         "health": {
             "test": ["CMD", "traefik", "healthcheck", "--configFile=/etc/traefik/traefik.yml"],

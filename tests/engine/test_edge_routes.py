@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from blueprints.catalog import TEMPLATES
-from blueprints.host_edge import Member, draw_edge
+from blueprints.host_edge import Member, draw_edge, member_of
 from blueprints.shared import EntryName
 from tests.blueprints.cases import rendering
 
@@ -27,15 +28,21 @@ ACME = "acme-tls/1"
 PROXY_V2 = b"\r\n\r\n\x00\r\nQUIT\n"
 
 
+def own_certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """A certificate that signs itself, and its key."""
+    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    command += ["-keyout", str(key), "-out", str(certificate), "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    return certificate, key
+
+
 class TlsServer:
     """An organization's door as the edge sees it: takes the PROXY header, then TLS with a certificate of its own."""
 
     def __init__(self, folder: Path, name: str, address: str) -> None:
-        self.name, self.certificate = name, folder / f"{name}.pem"
-        key = folder / f"{name}.key"
-        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-        command += ["-keyout", str(key), "-out", str(self.certificate), "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
-        subprocess.run(command, check=True, capture_output=True, timeout=30)
+        self.name = name
+        self.certificate, key = own_certificate(folder, name)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(self.certificate, key)
         self._context.set_alpn_protocols([ACME, "http/1.1"])
@@ -170,43 +177,75 @@ class Echo(BaseHTTPRequestHandler):
 Get = Callable[..., tuple[int, str]]
 
 
+@contextlib.contextmanager
+def application() -> Iterator[int]:
+    """What every organization's Traefik sends requests to here; its port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+
+
+@contextlib.contextmanager
+def organization(folder: Path, slug: str, access: dict[str, Any], address: str, backend: int, **files: Path) -> Iterator[Member]:
+    """An organization's own Traefik with the files of its bundle, at an address of its own instead of a network of its own.
+
+    The edge speaks from 127.0.0.1, so that stands for the entry network; of this machine's addresses only 127.0.0.x are let in.
+
+    Args:
+        files: secret -> file, for what stands under /run/secrets in a container.
+    """
+    bundle = rendering(slug=slug, access={**access, "shared": True})
+    shared = bundle.blueprint["access"]["shared"]
+    static = bundle.files["config/traefik/traefik.yml"].replace(":19000", f":{_free()}").replace('address: ":', f'address: "{address}:')
+    routes = bundle.files["config/traefik/routes.yml"].replace("127.0.0.0/8", "127.0.0.0/24")
+    routes = routes.replace("http://web:3000", f"http://127.0.0.1:{backend}")
+    for name, file in files.items():
+        routes = routes.replace(f'"/run/secrets/{name.replace("_", "-")}"', f'"{file}"')
+    static, routes = (text.replace(shared["subnet"], "127.0.0.1/32") for text in (static, routes))
+    member = member_of(slug, shared)
+    with traefik(folder / slug, static, routes, member.names[0].port, address):
+        yield member
+
+
+@contextlib.contextmanager
+def host_edge(folder: Path, members: dict[str, Member]) -> Iterator[None]:
+    """The edge at 127.0.0.1, in front of these, by their addresses."""
+    files = draw_edge("host-edge-0123456789ab", members.values(), "traefik:v3.7", TEMPLATES)
+    static = files["config/traefik.yml"].replace(":19000", f":{_free()}").replace('address: ":', 'address: "127.0.0.1:')
+    routes = files["config/routes.yml"]
+    for address, member in members.items():
+        routes = routes.replace(member.proxy, address)
+    port = next(entry.port for member in members.values() for entry in member.names)
+    with traefik(folder / "edge", static, routes, port):
+        yield
+
+
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Get, Get]]:
     """Edge, organization's Traefik and application in a row: a request through the edge, and one past it as from a container of the
-    organization. The edge speaks from 127.0.0.1; the way in lets 127.0.0.x in."""
+    organization."""
     folder, port = tmp_path_factory.mktemp("chain"), _free("127.0.0.2")
-    access = {"canonical": "localhost", "shared": True, "localhost": {"host": "testers.localhost", "port": port}}
-    bundle = rendering(access=access)
-    subnet = bundle.blueprint["access"]["shared"]["subnet"]
-    application = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
-    threading.Thread(target=application.serve_forever, daemon=True).start()
-    own = bundle.files["config/traefik/traefik.yml"].replace(subnet, "127.0.0.1/32").replace(f'":{port}"', f'"127.0.0.2:{port}"')
-    routes = bundle.files["config/traefik/routes.yml"].replace(subnet, "127.0.0.1/32").replace("127.0.0.0/8", "127.0.0.0/24")
-    routes = routes.replace("http://web:3000", f"http://127.0.0.1:{application.server_address[1]}")
-    names = tuple(EntryName(item["host"], item["port"], item["tls"]) for item in bundle.blueprint["access"]["shared"]["names"])
-    files = draw_edge("host-edge-0123456789ab", [Member("testers", "testers_entry", "testers_traefik", names)], "traefik:v3.7", TEMPLATES)
-    outer = files["config/traefik.yml"].replace(":19000", f":{_free()}").replace(f'":{port}"', f'"127.0.0.1:{port}"')
-    outer_routes = files["config/routes.yml"].replace("testers_traefik", "127.0.0.2")
+    access = {"canonical": "localhost", "localhost": {"host": "testers.localhost", "port": port}}
 
     def get(address: str, source: str, host: str = "testers.localhost", **headers: str) -> tuple[int, str]:
         connection = http.client.HTTPConnection(address, port, timeout=5, source_address=(source, 0))
         try:
-            connection.request(
-                "GET", "/", headers={"Host": f"{host}:{port}", **{key.replace("_", "-"): value for key, value in headers.items()}}
-            )
+            named = {"Host": f"{host}:{port}", **{key.replace("_", "-"): value for key, value in headers.items()}}
+            connection.request("GET", "/", headers=named)
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
         finally:
             connection.close()
 
-    try:
-        with (
-            traefik(folder / "own", own.replace(":19000", f":{_free()}"), routes, port, "127.0.0.2"),
-            traefik(folder / "edge", outer, outer_routes, port),
-        ):
-            yield lambda *a, **k: get("127.0.0.1", *a, **k), lambda *a, **k: get("127.0.0.2", *a, **k)
-    finally:
-        application.shutdown()
+    with (
+        application() as backend,
+        organization(folder, "testers", access, "127.0.0.2", backend) as member,
+        host_edge(folder, {"127.0.0.2": member}),
+    ):
+        yield lambda *a, **k: get("127.0.0.1", *a, **k), lambda *a, **k: get("127.0.0.2", *a, **k)
 
 
 def test_the_allow_list_decides_by_the_clients_address_behind_the_edge(chain: tuple[Get, Get]) -> None:
@@ -232,3 +271,38 @@ def test_the_organizations_own_containers_come_in_past_the_edge_and_are_not_beli
 def test_a_host_nobody_has_is_404_at_the_edge(chain: tuple[Get, Get]) -> None:
     through, _ = chain
     assert through("127.0.0.7", host="nobody.localhost")[0] == 404
+
+
+def test_two_organizations_with_certificates_of_their_own_share_a_tls_port(tmp_path: Path) -> None:
+    """Each one's own Traefik opens the TLS, and its allow list decides by the address the PROXY protocol brings."""
+    port, api_port = _free("127.0.0.3"), _free("127.0.0.3")
+    names = {"one": "127.0.0.2", "two": "127.0.0.3"}
+    pairs = {slug: own_certificate(tmp_path, f"{slug}.lan") for slug in names}
+    with contextlib.ExitStack() as stack:
+        backend, members = stack.enter_context(application()), {}
+        for slug, address in names.items():
+            access = {
+                "canonical": "lan",
+                "lan": {"host": f"{slug}.lan", "port": port, "api_port": api_port, "certificate": "own"},
+            }
+            certificate, key = pairs[slug]
+            own = organization(tmp_path, slug, access, address, backend, lan_certificate=certificate, lan_certificate_key=key)
+            members[address] = stack.enter_context(own)
+        stack.enter_context(host_edge(tmp_path, members))
+        for slug, (certificate, _) in pairs.items():
+            assert _https(port, f"{slug}.lan", certificate, "127.0.0.7") == (200, "127.0.0.7")
+            assert _https(port, f"{slug}.lan", certificate, "127.0.5.5")[0] == 403
+            assert _https(port, f"{slug}.lan", certificate, "127.0.5.5", {"X-Forwarded-For": "127.0.0.7"})[0] == 403
+        with pytest.raises(ssl.SSLCertVerificationError):
+            _https(port, "one.lan", pairs["two"][0], "127.0.0.7")
+
+
+def _https(port: int, name: str, certificate: Path, source: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
+    context = ssl.create_default_context(cafile=str(certificate))
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, source_address=(source, 0))
+    plain = socket.create_connection(("127.0.0.1", port), timeout=5, source_address=(source, 0))
+    with plain, context.wrap_socket(plain, server_hostname=name) as secure:
+        connection.sock = secure
+        connection.request("GET", "/", headers={"Host": f"{name}:{port}", **(headers or {})})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()

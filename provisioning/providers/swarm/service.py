@@ -113,8 +113,12 @@ def check_before(swarm: Swarm, args: ServiceArgs) -> None:
     for port in args.ports:
         others = [name for name in swarm.publishers(port.published) if name != args.name]
         if others:
+            # Whose deployment it is, is none of this organization's business.
+            whose = f"service {others[0]}" if others[0].startswith(f"{args.labels[ORG]}_") else "another deployment on this host"
             raise ApplyError(
-                f"port {port.published} is taken by service {others[0]}", hint="choose another entry port in the needs", where=args.name
+                f"port {port.published} is taken by {whose}",
+                hint="choose another entry port in the needs, or let both organizations share theirs",
+                where=args.name,
             )
         if args.name not in swarm.publishers(port.published) and not swarm.is_port_free(port.published):
             raise ApplyError(
