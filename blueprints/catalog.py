@@ -123,6 +123,8 @@ def _check_manifest(manifest: Manifest, folder: Path) -> None:
     inputs = {item.name for item in manifest.inputs}
     for service in manifest.services:
         _check_service(manifest, service, inputs, where)
+    if not manifest.backup and any(service.volumes for service in manifest.services):
+        raise CatalogError("it has volumes, and backup does not say how they are saved", hint="say why, if they need not be", where=where)
     if not (folder / "stack.yml.j2").is_file():
         raise CatalogError("no stack.yml.j2", hint="copy it from templates/components/_example", where=manifest.path)
 
@@ -155,7 +157,7 @@ def _check_together(components: Mapping[str, Manifest]) -> None:
     for manifest in components.values():
         where = f"{manifest.path}/component.yaml"
         wanted_parts = [*manifest.requires, *manifest.requires_one_of, *(name for play in manifest.plays for name in play.requires)]
-        for name in (*wanted_parts, *(c for s in manifest.services for c in s.only_with.values())):
+        for name in (*wanted_parts, *(c for s in manifest.services for names in s.only_with.values() for c in names)):
             if name not in parts:
                 raise CatalogError(f"requires {name!r}, which is no component", hint="see templates/components", where=where)
         for secret in manifest.secrets:

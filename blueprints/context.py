@@ -16,6 +16,8 @@ from blueprints.names import content_version, docker_name, part_of
 from blueprints.profile import INSIDE
 from blueprints.resolve import Resolution, ResolvedComponent, ResolvedSecret
 from blueprints.routes import routes
+from blueprints.shared import NETWORK as ENTRY
+from blueprints.shared import shared_facts
 from orgs.additions import LocalService
 
 Plain = dict[str, Any]
@@ -33,6 +35,7 @@ def facts(resolution: Resolution) -> Plain:
         "deputy": needs.deputy.model_dump() if needs.deputy else {"name": "", "contact": ""},
         "stand_ins": needs.applications == "stand-in",
         "access": way_facts(canonical),
+        "shared": shared_facts(needs),
         "ways": [way_facts(way) for way in resolution.ways],
         "certificates": certificate_facts(needs.access, resolution.ways),
         "cors_origins": ",".join(dict.fromkeys(way.web_origin for way in resolution.ways)),
@@ -311,7 +314,7 @@ def _service(resolution: Resolution, component: ResolvedComponent, service: Serv
 
 def _ports(resolution: Resolution, component: ResolvedComponent, service: ServiceManifest) -> list[Plain]:
     ports: list[Plain] = []
-    if service.publishes_entry_ports:
+    if service.publishes_entry_ports and not resolution.needs.access.shared:
         ports += [{"number": port, "target": port, "protocol": "tcp"} for port in entry_ports(resolution)]
     if service.udp_port:
         number = int(component.inputs[service.udp_port])
@@ -324,7 +327,7 @@ def _ports(resolution: Resolution, component: ResolvedComponent, service: Servic
 def _logging(resolution: Resolution, service: ServiceManifest) -> Plain:
     """Docker keeps the last lines itself; with log search on it also sends them to the collector, over UDP, which waits for nobody."""
     collector = resolution.playing("collector")
-    if resolution.playing("logs") is None or collector is None or service.udp_port:
+    if resolution.playing("logs") is None or collector is None:
         return {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
     address = f"udp://127.0.0.1:{collector.inputs['log_port']}"
     return {"driver": "syslog", "options": {"syslog-address": address, "syslog-format": "rfc5424", "tag": service.key}}
@@ -352,11 +355,13 @@ def probes(resolution: Resolution) -> list[Plain]:
 
 def status_routes(resolution: Resolution) -> list[Plain]:
     """What people reach on the canonical way, as addresses that answer below 400."""
-    found = []
+    found, urls = [], public_urls(resolution)
     for component in resolution.components:
-        routed = next((s for s in component.services if s.key == component.manifest.routed_service), None)
-        url = resolution.ways[0].api_origin if component.subdomain == "api" else public_urls(resolution).get(component.name)
-        if url and routed is not None and component.subdomain is not None:
+        if component.name not in urls:
+            continue
+        routed = next(s for s in component.services if s.key == component.manifest.routed_service)
+        url = resolution.ways[0].api_origin if component.subdomain == "api" else urls[component.name]
+        if url:
             found.append({"title": component.manifest.title, "url": f"{url}{routed.probe.path if routed.probe else '/'}"})
     return found
 
@@ -366,7 +371,7 @@ def _networks(resolution: Resolution, service: ServiceManifest) -> list[Plain]:
     if service.publishes_entry_ports:
         subdomains = tuple(c.subdomain for c in resolution.components if c.subdomain is not None)
         names += aliases(resolution.ways, subdomains)
+    networks = (*service.networks, ENTRY) if service.publishes_entry_ports and resolution.needs.access.shared else service.networks
     return [
-        {"key": network, "aliases": list(dict.fromkeys(names)) if index == 0 else [service.key]}
-        for index, network in enumerate(service.networks)
+        {"key": network, "aliases": list(dict.fromkeys(names)) if index == 0 else [service.key]} for index, network in enumerate(networks)
     ]

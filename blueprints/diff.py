@@ -13,7 +13,7 @@ from orgs.needs import Needs
 
 # In rising order of what it costs.
 DISRUPTIONS = ("none", "rolling update", "restart", "recreate", "data at risk")
-_DERIVED = frozenset({MANIFEST, LOCK, SECRETS, "RUNBOOK.md", "fill.sh", "deploy.sh"})
+_DERIVED = frozenset({MANIFEST, LOCK, SECRETS, "RUNBOOK.md", "fill.sh", "deploy.sh", "own-ports.yml"})
 
 
 @dataclass(frozen=True, slots=True)

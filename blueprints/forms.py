@@ -106,7 +106,8 @@ def groups_for(data: Mapping[str, Any], catalog: Catalog, components: tuple[str,
 
 def _access_groups(data: Mapping[str, Any], errors: Mapping[str, str]) -> Iterator[Group]:
     canonical = _question("access.canonical", data, errors, frozenset())
-    yield Group("access", "How it is reached", "Signing in works on exactly one way; the others can read.", (canonical,))
+    shared = _question("access.shared", data, errors, frozenset())
+    yield Group("access", "How it is reached", "Signing in works on exactly one way; the others can read.", (canonical, shared))
     for way in WAYS:
         model = _model_of(_model_of(Needs.model_fields["access"].annotation).model_fields[way].annotation)
         in_use = _value(data, f"access.{way}") is not None

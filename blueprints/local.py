@@ -80,6 +80,7 @@ def local_part(
         role=LOCAL,
         interruption="What the organization added itself does not answer.",
         noticed_by="staff",
+        backup="Nothing of this release saves what its volumes hold: whoever added it does.",
         profiles=(needs.profile,),
         image=ImageManifest(first[0], first[1], ""),
         subdomain=None,

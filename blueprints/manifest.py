@@ -108,7 +108,7 @@ class ServiceManifest:
     secrets: Mapping[str, str]
     configs: Mapping[str, str]
     volumes: Mapping[str, str]
-    only_with: Mapping[str, str]
+    only_with: Mapping[str, tuple[str, ...]]
     only_when: Mapping[str, tuple[Wanted, ...]]
     tmpfs: tuple[str, ...]
     publishes_entry_ports: bool
@@ -147,6 +147,7 @@ class Manifest:
     role: str
     interruption: str
     noticed_by: str
+    backup: str
     profiles: tuple[str, ...]
     image: ImageManifest
     subdomain: str | None
@@ -189,6 +190,7 @@ def _manifest(name: str, data: dict[str, Any], path: str) -> Manifest:
         role=data.get("role", name),
         interruption=data.get("interruption", ""),
         noticed_by=data.get("noticed_by", "nobody"),
+        backup=data.get("backup", ""),
         profiles=tuple(data["profiles"]),
         image=_image(data["image"]),
         subdomain=route.get("subdomain", "") if route else None,
@@ -266,7 +268,7 @@ def _service(key: str, item: dict[str, Any]) -> ServiceManifest:
         secrets=item.get("secrets") or {},
         configs=item.get("configs") or {},
         volumes=item.get("volumes") or {},
-        only_with=item.get("only_with") or {},
+        only_with={key: tuple(names.split(" and ")) for key, names in (item.get("only_with") or {}).items()},
         only_when={key: wanted_lines(lines) for key, lines in (item.get("only_when") or {}).items()},
         tmpfs=tuple(item.get("tmpfs", ())),
         publishes_entry_ports=item.get("publishes_entry_ports", False),

@@ -15,6 +15,7 @@ from blueprints.local import LocalPart, local_part, refuse_set_by_the_release
 from blueprints.lock import UNRESOLVED, Lock, LockedImage
 from blueprints.manifest import ImageManifest, Input, Manifest, SecretManifest, ServiceManifest
 from blueprints.profile import Profile
+from blueprints.shared import refuse_unshareable
 from blueprints.sizes import Size, refuse_too_small, size_of
 from orgs.additions import LocalService
 from orgs.needs import Features, Needs
@@ -149,6 +150,7 @@ def resolve(needs: Needs, catalog: Catalog, lock: Lock | None = None, attachment
     _refuse_switched_off(needs, candidates, closure)
     components = tuple(_component(needs, candidates[name], closure, lock) for name in _start_order(candidates, closure))
     ways = ways_in(needs.access)
+    refuse_unshareable(needs, ways)
     refuse_set_by_the_release(needs, components, catalog)
     local = local_part(needs, attachments or {}, components, ways, catalog)
     components = _with_local(components, local, lock)
@@ -257,7 +259,7 @@ def _with_local(components: tuple[ResolvedComponent, ...], local: LocalPart | No
 
 def _with_what_is_there(needs: Needs, component_name: str, service: ServiceManifest, deployed: frozenset[str]) -> ServiceManifest:
     """The service without the secrets and configs that belong to a component which is not deployed, or to answers nobody gave."""
-    left_out = {name for name, component in service.only_with.items() if component not in deployed}
+    left_out = {name for name, components in service.only_with.items() if not deployed.issuperset(components)}
     left_out |= {name for name, lines in service.only_when.items() if not any_holds(needs, lines, component_name, deployed)}
     if not left_out:
         return service

@@ -12,6 +12,7 @@ from blueprints.existing import existing_data
 from blueprints.names import docker_name
 from blueprints.resolve import Resolution
 from blueprints.routes import routes, routes_data
+from blueprints.shared import shared_data
 
 
 def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: Mapping[str, str]) -> dict[str, Any]:
@@ -48,6 +49,7 @@ def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: 
             "canonical": context.way_facts(resolution.ways[0]),
             "ways": [context.way_facts(way) for way in resolution.ways],
             "cors_origins": list(dict.fromkeys(way.web_origin for way in resolution.ways)),
+            "shared": shared_data(needs, context.routers(resolution)),
         },
         "routes": routes_data(routes(resolution)),
         "verify": {

@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from orgs.models import Organization, OrgQuerySet
+from provisioning.host_edge.rows import EdgeMember, EntryClaim, HostEdge  # noqa: F401 - Django looks for rows here
 from provisioning.states import FINISHED, PlanState, RunKind, RunState, plan_may_move, run_may_move
 
 
@@ -44,6 +45,7 @@ class Plan(models.Model):
     basis = models.CharField(max_length=12, choices=[("live", "live"), ("empty-host", "empty-host")], default="live")
     changes = models.JSONField(default=dict)
     steps = models.JSONField(default=list)
+    edge = models.JSONField(default=dict)
     state = models.CharField(max_length=12, choices=_choices(PlanState), default=PlanState.PROPOSED)
     reason = models.TextField(blank=True)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")

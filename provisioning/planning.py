@@ -14,6 +14,7 @@ from orgs.models import Organization
 from provisioning import secret_store
 from provisioning.certificates import refuse_wrong_pairs
 from provisioning.docker_door import docker_reader
+from provisioning.host_edge.actions import effect_of
 from provisioning.live import live_fingerprint
 from provisioning.materials import Basis, Material, known_state_digest, material, rendering_of, secret_versions_of
 from provisioning.models import Plan, StackState, next_number
@@ -37,12 +38,14 @@ def make_plan(*, org: Organization, blueprint: Blueprint, author: Any, name: str
     rendering = rendering_of(blueprint)
     live = seen_live(org.slug)
     basis: Basis = "live" if live is not None else "empty-host"
+    effect = effect_of(org, rendering.blueprint)
+    edge = effect.as_dict() if effect else {}
     secret_store.make_ready(org, secret_store.wanted_secrets(rendering.secrets), actor=author)
     _refuse_wrong_certificates(org, rendering)
     refuse_unfit(org, rendering)
     if basis == "live" and nothing_moved(org, rendering):
         state = secret_store.stack_state(org)
-        return _store(org, blueprint, rendering, author, state_digest=state.state_digest, live=live or "", changes={}, steps=[])
+        return _store(org, blueprint, rendering, author, state_digest=state.state_digest, live=live or "", changes={}, steps=[], edge=edge)
     with material(org, rendering, name) as stuff:
         if basis == "live" and may_have_drifted(org):
             operate(stuff.request("refresh", holds_lease=True))
@@ -61,6 +64,7 @@ def make_plan(*, org: Organization, blueprint: Blueprint, author: Any, name: str
         steps=[dict(step) for step in outcome.steps],
         basis=basis,
         engine_plan=engine_plan,
+        edge=edge,
     )
 
 
@@ -206,6 +210,7 @@ def _store(
     live: str,
     changes: dict[str, int],
     steps: list[dict[str, Any]],
+    edge: dict[str, Any],
     basis: Basis = "live",
     engine_plan: str = "",
 ) -> Plan:
@@ -225,5 +230,6 @@ def _store(
             basis=basis,
             changes=changes,
             steps=steps,
+            edge=edge,
             author=author,
         )

@@ -19,6 +19,7 @@ from sprocket_v2.errors import SprocketError, VerifyError
 
 PATIENCE_S = 20.0
 FOREIGN_ORIGIN = "https://not-of-this-league.example"
+SEALED = 2  # exit code of `bao status`
 
 
 def verify(
@@ -76,6 +77,7 @@ class Deployment:
         """All checks, in the order a person wants to read them."""
         yield from self._service_checks()
         yield self._images()
+        yield from self._edge()
         if "web" in self.roles:
             yield from self._web()
         if "api" in self.roles:
@@ -84,6 +86,8 @@ class Deployment:
             yield self._web_reaches_api()
         if "bot" in self.roles:
             yield self._bot()
+        if "secret-server" in self.roles:
+            yield self._secret_server()
         yield from probe(self.blueprint, self.address, self._patience)
         yield from self._data_is_closed()
         yield from self._usable()
@@ -116,6 +120,21 @@ class Deployment:
         return Check("images", title, "ok", "image ids are as locked")
 
     # Routes
+
+    def _edge(self) -> Iterator[Check]:
+        """Where the entry ports are shared, every route below is asked for through the host's edge, which has them."""
+        shared = self.blueprint["access"].get("shared")
+        proxy = self.services.get(str(shared["proxy"])) if shared else None
+        if not shared or proxy is None:
+            return
+        title, ports = "The host's edge has the entry ports", ", ".join(str(port) for port in sorted({n["port"] for n in shared["names"]}))
+        if proxy.published_ports:
+            detail = "this deployment publishes them itself, as it may where no edge is"
+            yield Check("route/edge", title, "warning", detail, "apply the blueprint again to share them")
+        elif str(shared["network"]) not in proxy.networks:
+            yield Check("route/edge", title, "failed", f"Traefik is not in {shared['network']}", "apply the blueprint again")
+        else:
+            yield Check("route/edge", title, "ok", f"port {ports}; the routes below are asked for through it")
 
     def _web(self) -> Iterator[Check]:
         host, port = str(self.way["web_host" if "web_host" in self.way else "host"]), self._port("web")
@@ -159,6 +178,8 @@ class Deployment:
 
     def _route(self, name: str, title: str, good: bool, detail: str) -> Check:
         hint = "" if good else f"docker service logs --tail 50 {self.slug}_traefik, then the log of the component behind it"
+        if hint and self.blueprint["access"].get("shared"):
+            hint += "; the platform's admin sees the edge before it with `sprocket edge show`"
         return Check(f"route/{name}", title, "ok" if good else "failed", detail, hint)
 
     def _port(self, side: str) -> int:
@@ -213,6 +234,24 @@ class Deployment:
         return Check(
             "bot", title, "warning", "runs, but its log does not say that it is connected", f"docker service logs --tail 50 {name}"
         )
+
+    def _secret_server(self) -> Check:
+        """Docker calls a sealed server healthy: it runs. That nobody can use it yet is said here."""
+        name, title = str(self.roles["secret-server"]["services"][0]), "The secret server can be used"
+        container = self._container(self.roles["secret-server"])
+        if not container:
+            return Check("secret-server", title, "skipped", "the secret server does not run")
+        command = ["bao", "status", "-address=http://127.0.0.1:8200", "-format=json"]
+        code, output = self.reader.run_in(container, command, timeout_s=TIMEOUT_S)
+        if code == 0:
+            return Check("secret-server", title, "ok", "it is unsealed")
+        if code != SEALED:
+            return Check("secret-server", title, "failed", "the secret server does not answer", f"docker service logs --tail 50 {name}")
+        if '"initialized": true' in output:
+            hint = "those who hold the keys run `bao operator unseal` in its container; so it is after each restart"
+            return Check("secret-server", title, "warning", "the secret server is sealed: nothing in it can be read", hint)
+        hint = "run `bao operator init` in its container once, and give the keys to two people"
+        return Check("secret-server", title, "warning", "the secret server waits to be initialised: nothing can be kept in it yet", hint)
 
     def _data_is_closed(self) -> Iterator[Check]:
         for component in ("postgres", "redis"):

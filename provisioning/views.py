@@ -16,6 +16,7 @@ from orgs.actions import current_needs
 from orgs.models import Organization
 from provisioning import actions
 from provisioning.backups import page_facts
+from provisioning.host_edge.claims import shared_of
 from provisioning.models import Plan, Run, SecretVersion, StackState
 from provisioning.progress import engine_progress
 from provisioning.secret_store import secret_versions, set_secret
@@ -51,7 +52,7 @@ def organization(request: HttpRequest, org: Organization) -> HttpResponse:
     applied = state.applied_blueprint if state else None
     context = {
         "org": org, "state": state, "verdict": _verdict(state), "newest": newest, "needs": needs, "runs": runs, "plan": plan,
-        "applied": applied, "access": _access(applied or newest), "stand_ins": _is_stand_in(applied or newest),
+        "applied": applied, "access": _access(applied or newest), "stand_ins": _is_stand_in(applied or newest), "shares_ports": _shares_ports(applied),
         "is_current": bool(newest and needs and newest.needs_revision_id == needs.pk), "missing": _missing(org) if needs else [],
         "backup": _backup(applied, state),
         "open_run": next((run for run in runs if not run.is_finished), None), "engine": engine_progress(),
@@ -70,6 +71,10 @@ def _access(blueprint: Any) -> dict[str, Any] | None:  # noqa: ANN401 - a row
 
 def _is_stand_in(blueprint: Any) -> bool:  # noqa: ANN401 - a row
     return bool(blueprint) and rendering_of_row(blueprint).blueprint["images"] == "stand-in"
+
+
+def _shares_ports(blueprint: Any) -> bool:  # noqa: ANN401 - a row
+    return bool(blueprint) and shared_of(rendering_of_row(blueprint).blueprint) is not None
 
 
 def _missing(org: Organization) -> list[str]:

@@ -86,6 +86,8 @@ def preview_command(
     words = [_steps(result.steps)]
     if result.basis == "empty-host":
         words.append("basis: empty-host. Docker was not reachable, so everything is shown as new; this can be read, not applied.")
+    if result.edge:
+        words.append(result.edge)
     if result.missing:
         words.append(f"Missing secrets: {', '.join(result.missing)}. `sprocket secret set {org} NAME` sets one.")
     out.result(result, "\n".join(words))
@@ -96,8 +98,14 @@ def propose_command(org: Slug, as_: As = None) -> None:
     """Preview the newest blueprint and keep it as a plan somebody can approve."""
     row = organization(org)
     plan = _propose(row, actor_for(row, as_))
-    words = f"{_steps(plan.steps)}\n\nPlan {plan.number} proposed. `sprocket approve {org}/{plan.number}`"
+    words = f"{_plan_words(plan)}\n\nPlan {plan.number} proposed. `sprocket approve {org}/{plan.number}`"
     out.result(_plan_data(plan), words)
+
+
+def _plan_words(plan: Plan) -> str:
+    """The steps, and what happens to the host's edge."""
+    edge = plan.edge.get("words", "")
+    return _steps(plan.steps) + (f"\n{edge}" if edge else "")
 
 
 def _propose(org: Any, actor: Any) -> Plan:  # noqa: ANN401 - rows
@@ -108,7 +116,7 @@ def _propose(org: Any, actor: Any) -> Plan:  # noqa: ANN401 - rows
 
 def _plan_data(plan: Plan) -> dict[str, Any]:
     return {"plan": f"{plan.organization.slug}/{plan.number}", "state": str(plan.state), "basis": plan.basis, "changes": plan.changes,
-            "steps": plan.steps, "digest": plan.rendering_digest}  # fmt: skip
+            "steps": plan.steps, "edge": plan.edge, "digest": plan.rendering_digest}  # fmt: skip
 
 
 def _plan(name: str) -> Plan:
@@ -151,7 +159,7 @@ def apply_command(
 
     if plan is None:
         plan = _propose(row, actor)
-        out.progress(_steps(plan.steps))
+        out.progress(_plan_words(plan))
         ask(yes, f"Apply this to {row.slug}?")
         plan = approve(plan=plan, actor=actor)
     run = run_here(apply(plan=plan, actor=actor, ring=False), on_event=progress_line)

@@ -20,7 +20,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from blueprints import strict_yaml
+from blueprints.catalog import TEMPLATES
 from blueprints.closure import answered_by
+from blueprints.context import PING_PORT
+from blueprints.host_edge import draw_edge, member_of
 from blueprints.lock import Lock, LockedImage
 from blueprints.parse_back import forget
 from blueprints.render import render
@@ -56,6 +59,7 @@ def any_needs(draw: st.DrawFn, profile: str) -> Needs:
     if draw(st.integers(0, 7)):
         offered = answered_by(catalog().of(profile).values())
         answers["features"] = {name: yes for name, yes in answers["features"].items() if f"features.{name}" in offered}
+    answers["access"] = {**answers["access"], "shared": draw(st.booleans())}
     return Needs.model_validate(answers)
 
 
@@ -84,6 +88,7 @@ def check(needs: Needs) -> None:
     event("rendered")
     stack: Any = strict_yaml.load(rendering.files["stack.yml"], "stack.yml")
     _schema().validate(stack)
+    _entry_ports_are_somebodys(rendering, stack)
     _references_resolve(rendering, stack)
     _hosts_resolve(rendering, stack)
     ports = Counter((p["protocol"], p["published"]) for s in stack["services"].values() for p in s.get("ports", ()))
@@ -93,6 +98,22 @@ def check(needs: Needs) -> None:
     owned = [name for component in rendering.blueprint["components"] for name in component["services"]]
     assert sorted(owned) == sorted(f"{slug}_{name}" for name in stack["services"])
     assert all(component["services"] for component in rendering.blueprint["components"])
+
+
+def _entry_ports_are_somebodys(rendering: Rendering, stack: Any) -> None:
+    """Traefik publishes them, or the host's edge can: with every name of the deployment, and each port that would be published."""
+    shared = rendering.blueprint["access"]["shared"]
+    published = {port["published"] for port in stack["services"]["traefik"].get("ports", ())}
+    if shared is None:
+        assert published
+        return
+    event("shared")
+    assert not published
+    own = strict_yaml.load(rendering.files["own-ports.yml"], "own-ports.yml")["services"]["traefik"]["ports"]
+    member = member_of(rendering.blueprint["organization"]["slug"], shared)
+    assert {entry.port for entry in member.names} == {port["published"] for port in own}
+    if PING_PORT not in {entry.port for entry in member.names}:
+        draw_edge("host-edge-0123456789ab", [member], "traefik:v3.7", TEMPLATES)
 
 
 def _references_resolve(rendering: Rendering, stack: Any) -> None:

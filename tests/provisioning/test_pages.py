@@ -14,7 +14,8 @@ from django.utils import timezone
 from blueprints.actions import make_blueprint
 from orgs import actions as org_actions
 from orgs.models import Organization
-from provisioning.models import Run, RunEvent, SecretVersion, StackState
+from provisioning.host_edge.effects import joining
+from provisioning.models import Plan, Run, RunEvent, SecretVersion, StackState
 from provisioning.secret_store import stack_state
 from provisioning.stream import _events
 
@@ -143,3 +144,19 @@ def test_the_organizations_page_says_how_old_the_newest_backup_is(with_needs: Or
     assert "too old" not in page()
     states.update(backups={"name": f"{now - timedelta(days=3):%Y%m%dT%H%M%SZ}", "bytes": 1, "seen": now.isoformat()})
     assert "The newest backup is 3 days old, which is too old." in page()
+
+
+def test_the_organizations_page_says_that_it_shares_the_entry_ports(with_needs: Organization, alice: Any, client: Client) -> None:
+    words = "shared with other organizations on this host"
+    for needs, says in ((DEMO, False), (DEMO.replace("access:\n", "access:\n  shared: true\n"), True)):
+        org_actions.set_needs(org=with_needs, actor=alice, text=needs)
+        stack_state(with_needs)
+        StackState.objects.for_org(with_needs).update(applied_blueprint=make_blueprint(org=with_needs, actor=alice))
+        assert (words in client.get("/o/demo/", **HOST).content.decode()) is says
+
+
+def test_a_plan_says_what_happens_to_the_hosts_edge(with_needs: Organization, alice: Any, client: Client) -> None:
+    blueprint = make_blueprint(org=with_needs, actor=alice)
+    edge = joining(others=2, is_there=True, is_as_wanted=False).as_dict()
+    Plan.objects.create(organization=with_needs, number=1, blueprint=blueprint, edge=edge)
+    assert "2 other organizations on this host do not answer" in client.get("/o/demo/plans/1", **HOST).content.decode()

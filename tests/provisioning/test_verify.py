@@ -103,6 +103,7 @@ class Reader:
     redis_open: bool = False
     web_reaches_api: bool = True
     bot_log: list[str] = field(default_factory=lambda: ["starting", "skipped login: placeholder token"])
+    bao: tuple[int, str] = (0, "")
     commands: list[Sequence[str]] = field(default_factory=list)
 
     def live_services(self, org: str) -> Sequence[LiveService]:
@@ -121,6 +122,8 @@ class Reader:
         self.commands.append(command)
         if command[0] in ("node", "bun"):
             return (0 if self.web_reaches_api else 1), ""
+        if command[0] == "bao":
+            return self.bao
         if command[0] == "redis-cli":
             return (0, "PONG") if self.redis_open else (0, "NOAUTH Authentication required.")
         if "-w" in command:
@@ -236,6 +239,48 @@ def test_it_only_reads(blueprint: dict[str, Any], reader: Reader, site: Site) ->
         assert command[0] in {"psql", "redis-cli", "node"}
         words = [command[i + 1] for i, word in enumerate(command) if word == "-c"]
         assert all(word.startswith(("select ", "set default_transaction_read_only")) for word in words)
+
+
+SHARED = {"network": "demo_entry", "subnet": "198.18.0.0/28", "proxy": "demo_traefik", "names": [{"host": WEB, "port": 8080, "tls": False}]}
+
+
+@pytest.mark.parametrize(
+    ("networks", "ports", "state"),
+    [
+        (("demo_edge", "demo_entry"), (), "ok"),
+        (("demo_edge",), (), "failed"),
+        (("demo_edge", "demo_entry"), (8080,), "warning"),
+    ],
+)
+def test_it_says_whether_the_entry_ports_are_the_hosts_edges(
+    blueprint: dict[str, Any], reader: Reader, networks: tuple[str, ...], ports: tuple[int, ...], state: str
+) -> None:
+    blueprint["access"]["shared"] = SHARED
+    reader.services["demo_traefik"] = replace(_service("demo_traefik", networks=networks), published_ports=ports)
+    check = _found(_look(blueprint, reader), "route/edge")
+    assert (check.state, bool(check.hint)) == (state, state != "ok")
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "said"),
+    [
+        ((0, '{"initialized": true, "sealed": false}'), "ok", "unsealed"),
+        ((2, '{"initialized": true, "sealed": true}'), "warning", "is sealed"),
+        ((2, '{"initialized": false, "sealed": true}'), "warning", "waits to be initialised"),
+        ((1, "connection refused"), "failed", "does not answer"),
+    ],
+)
+def test_a_sealed_secret_server_runs_and_is_said_to_be_sealed(
+    blueprint: dict[str, Any], reader: Reader, answer: tuple[int, str], state: str, said: str
+) -> None:
+    blueprint["components"].append(_component("openbao", "secret-server"))
+    reader.services["demo_openbao"] = _service("demo_openbao")
+    reader.bao = answer
+    verdict = _look(blueprint, reader)
+    check = _found(verdict, "secret-server")
+    assert check.state == state and said in check.detail and (state == "ok" or check.hint)
+    assert verdict.is_green == (state != "failed")
+    assert said in verdict.runs_text or state != "warning"
 
 
 SITE_BREAKS = [

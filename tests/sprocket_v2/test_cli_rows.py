@@ -126,6 +126,18 @@ def test_what_is_not_there_is_named(terminal: Terminal) -> None:
     assert "nothing is deployed" in terminal.said
 
 
+def test_the_hosts_edge_is_shown_to_the_platforms_admin_only(terminal: Terminal) -> None:
+    shown = terminal.json("edge", "show")
+    assert (shown["state"], shown["running"], shown["ports"], shown["organizations"]) == ("unknown", False, [], [])
+    assert shown["name"].startswith("host-edge-")
+    assert terminal.json("edge", "show", "--as", "admin")["name"] == shown["name"]
+    terminal.run("user", "create", "bob")
+    terminal.run("edge", "show", "--as", "bob", code=4)
+    assert "platform admin's" in terminal.said
+    terminal.run("edge", "apply", code=1)
+    assert "no Docker on this machine" in terminal.said
+
+
 def test_the_doctor_says_what_is_missing_and_ends_with_1(terminal: Terminal) -> None:
     found = terminal.json("doctor", code=0) if _docker() else terminal.json("doctor", code=1)
     assert {"Python", "Pulumi", "Docker", "Disk", "Secret key"} <= {item["name"] for item in found}

@@ -139,6 +139,20 @@ def test_influx_checks_token_organization_and_bucket(influx: str, token: str, or
         assert json.loads(answer.read())["status"] == "pass"
 
 
+def test_influx_takes_lines_that_were_compressed_and_sent_in_chunks(influx: str) -> None:
+    """As Telegraf sends them."""
+    import gzip
+    import http.client
+
+    body = gzip.compress(b"mem,org=a used_percent=1.5 1\ncpu,org=a usage=2i 1\n")
+    connection = http.client.HTTPConnection(influx.removeprefix("http://"), timeout=5)
+    headers = {"authorization": "Token the-token-of-influx", "content-encoding": "gzip"}
+    connection.request("POST", "/api/v2/write?org=demo&bucket=demo", iter([body[:7], body[7:]]), headers, encode_chunked=True)
+    assert connection.getresponse().status == 204
+    with urllib.request.urlopen(f"{influx}/__standin/lines", timeout=5) as answer:
+        assert json.loads(answer.read())["measurements"] == {"mem": 1, "cpu": 1}
+
+
 def test_a_health_probe_does_the_one_get_its_script_asks_for(influx: str) -> None:
     assert node.probe(f"require('http').get('{influx}/health',r=>process.exit(r.statusCode===200?0:1))") == 0
     assert node.probe(f"require('http').get('{influx}/nothing',r=>0)") == 1

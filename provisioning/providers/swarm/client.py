@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import IPAMConfig, IPAMPool
 
 from provisioning.compose import NAMESPACE
 from provisioning.live import LiveObject, LiveService, LiveTask
@@ -154,7 +155,13 @@ class DockerSwarm:
         with _words(f"creating {kind} {spec['Name']}"):
             if kind == "network":
                 answer = self._api.create_network(
-                    spec["Name"], driver="overlay", labels=spec["Labels"], internal=spec["Internal"], attachable=False, scope="swarm"
+                    spec["Name"],
+                    driver="overlay",
+                    labels=spec["Labels"],
+                    internal=spec["Internal"],
+                    attachable=False,
+                    scope="swarm",
+                    ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=spec["Subnet"])]) if spec["Subnet"] else None,
                 )
                 return str(answer["Id"])
             if kind == "volume":

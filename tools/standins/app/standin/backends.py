@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from standin import bus
+from standin import bus, s3
 from standin.postgres import Postgres, PostgresError
 from standin.redis import Redis, RedisError
 from standin.serve import Answer, Ask, as_json, make_server, until_told
@@ -35,6 +35,30 @@ def storage(settings: Settings, bucket: str = "") -> None:
         settings.value(f"MINIO_{name.upper()}_BUCKET", f"minio.bucketNames.{name}")
     settings.secret("MINIO_ACCESS_KEY", "minio-access.txt")
     settings.secret("MINIO_SECRET_KEY", "minio-secret.txt")
+
+
+class Objects:
+    """One bucket, as a service with keys of its own sees it. The applications do not ask it at start; `/__standin/deps` does."""
+
+    def __init__(self, settings: Settings, bucket: str) -> None:
+        storage(settings)
+        self.address = f"{settings.value('MINIO_ENDPOINT', 'minio.endPoint')}:{settings.number('MINIO_PORT', 'minio.port', '9000')}"
+        self.bucket = settings.value(f"MINIO_{bucket.upper()}_BUCKET", f"minio.bucketNames.{bucket}")
+        self.key = settings.secret("MINIO_ACCESS_KEY", "minio-access.txt")
+        self.secret = settings.secret("MINIO_SECRET_KEY", "minio-secret.txt")
+
+    def try_it(self) -> dict[str, object]:
+        """Put, get and delete an object; then look whether a bucket of somebody else is closed."""
+        path, body = f"/{self.bucket}/stand-in/probe {time.time_ns()}.txt", b"kept"
+        found: dict[str, object] = {}
+        for method in ("PUT", "GET", "DELETE"):
+            status, answer = s3.request(self.address, self.key, self.secret, method, path, body=body if method == "PUT" else b"")
+            found[method.lower()] = status
+            if method == "GET":
+                found["same"] = answer == body
+        found["elsewhere"] = s3.request(self.address, self.key, self.secret, "PUT", "/another-bucket/object")[0]
+        found["wrong key"] = s3.request(self.address, self.key, "x" * 40, "GET", path)[0]
+        return found
 
 
 def redis_connector(settings: Settings) -> Callable[[], Redis]:
@@ -291,7 +315,7 @@ def small_service(name: str) -> None:
             parts["redis"] = redis_connector(settings)
             settings.value("WEB_URL", "web.url")
         if name in ("submission-service", "image-generation-service"):
-            storage(settings)
+            parts["storage"] = Objects(settings, "replays" if name == "submission-service" else "image_generation")
         if name == "server-analytics-service":
             parts["influx"] = Influx(settings)
 
@@ -305,7 +329,8 @@ def small_service(name: str) -> None:
         if ask.path == "/healthz":
             return as_json(HEALTHY)
         if ask.path == "/__standin/deps":
-            return as_json({"influx": parts["influx"].write()} if "influx" in parts else {})
+            found = {"influx": parts["influx"].write()} if "influx" in parts else {}
+            return as_json({**found, "storage": parts["storage"].try_it()} if "storage" in parts else found)
         return as_json({"statusCode": 404}, 404)
 
     until_told(make_server(("0.0.0.0", port), handle))
