@@ -47,7 +47,7 @@ def test_every_component_says_which_answer_brought_it_in() -> None:
     reasons = {c.name: c.reasons for c in resolution().components}
     assert reasons == {
         "backup": ("Database = deployment",),
-        "postgres": ("Database = deployment",),
+        "postgres": ("Database = deployment", "Backup needs it"),
         "redis": ("every deployment of this generation has it", "API needs it"),
         "api": ("every deployment of this generation has it", "Discord bot needs it", "Web needs it"),
         "bot": ("Discord bot = yes",),
@@ -301,7 +301,7 @@ def test_login_providers_and_ways_that_do_not_work_are_named() -> None:
 
 def test_loose_images_are_a_note_at_home_and_a_refusal_on_the_internet() -> None:
     public = {"canonical": "public", "public": {"domain": "league.example.org", "email": "ops@example.org"}}
-    assert any(m.startswith("Images go by tag, without a digest: backup, postgres, redis") for m in messages(resolution(), "info"))
+    assert any(m.startswith("Images go by tag, without a digest: postgres, backup, redis") for m in messages(resolution(), "info"))
     error = refused(access=public)
     assert error.message.startswith("image digests are unresolved for backup, postgres, redis, api, bot, web, traefik")
     assert (error.hint, error.where) == ("run `sprocket images lock` on a machine that reaches the registries", "access.public")
