@@ -41,19 +41,22 @@ def test_a_rolling_update_is_noticed_by_nobody() -> None:
 
 def test_a_component_that_goes_is_gone_and_its_data_stays() -> None:
     summary = summarise(compared({}, {"database": MANAGED}))
-    assert summary.what == "Removes Postgres. Changes API and Discord bot. The data stays in testers_postgres_data."
+    assert (
+        summary.what
+        == "Removes Backup and Postgres. Changes API and Discord bot. The data stays in testers_backup_data and testers_postgres_data."
+    )
     assert summary.who.startswith("Players. ")
     assert summary.who.endswith("Postgres is gone.")
 
 
 def test_data_at_risk_asks_for_a_backup_first() -> None:
     summary = summarise(compared({}, {"slug": "others"}))
-    assert summary.undo.startswith("Make a backup first: applying the former blueprint does not bring back the data of Postgres")
+    assert summary.undo.startswith("Make a backup first: applying the former blueprint does not bring back the data of Backup, Postgres")
 
 
 def test_a_first_deployment_adds_and_is_undone_by_destroying() -> None:
     summary = summarise(compare(None, rendering(), None, needs()))
-    assert summary.what == "Adds Postgres, Redis, API, Discord bot, Web and Traefik."
+    assert summary.what == "Adds Backup, Postgres, Redis, API, Discord bot, Web and Traefik."
     assert (summary.who, summary.how_long) == ("Nobody.", "No interruption.")
     assert summary.undo == "Destroy the deployment; volumes stay until they are purged."
 
