@@ -80,8 +80,7 @@ def with_edge_routers(routers: list[dict[str, Any]], shared: Mapping[str, Any]) 
         doubled.append(router)
         if not router["tls"]:
             rule = f"({router['rule']}) && ClientIP(`{shared['subnet']}`)"
-            passed = [f"{name}-shared" if name.endswith("-allowed") else name for name in router["middlewares"]]
-            doubled.append({**router, "name": f"{router['name']}-shared", "rule": rule, "middlewares": passed})
+            doubled.append({**router, "name": f"{router['name']}-shared", "rule": rule, "allow": f"{router['allow']}-shared"})
     return doubled
 
 
