@@ -19,6 +19,7 @@ from orgs.needs import Features, Needs
 from orgs.needs_file import needs_digest
 from sprocket_v2.errors import ResolveError
 
+DATA, OUTBOUND = "data", "outbound"
 MAX_STARTING_DATA = 480 * 1024  # a Swarm config holds 500 kB
 _ENABLED = Input("enabled", "boolean", "Deploy it", "Nothing else asks for this component.", False, None, None, "", "")
 
@@ -133,7 +134,11 @@ def resolve(needs: Needs, catalog: Catalog, lock: Lock | None = None, attachment
     _refuse_unknown_options(needs, candidates, reasons)
     _refuse_switched_off(needs, candidates, reasons)
     deployed = frozenset(reasons)
-    components = tuple(_component(needs, candidates[name], reasons[name], lock, deployed) for name in _start_order(candidates, deployed))
+    outside = _secrets_of_what_is_outside(needs, candidates, deployed)
+    components = tuple(
+        _with_way_out(_component(needs, candidates[name], reasons[name], lock, deployed), outside)
+        for name in _start_order(candidates, deployed)
+    )
     ways = ways_in(needs.access)
     refuse_set_by_the_release(needs, components, catalog)
     local = local_part(needs, attachments or {}, components, ways, catalog)
@@ -297,6 +302,22 @@ def _component(needs: Needs, manifest: Manifest, reasons: tuple[str, ...], lock:
     images = {manifest.name: _image(needs, manifest.name, manifest.image, lock)}
     images |= {s.key: _image(needs, s.key, s.image, lock) for s in services if s.image}
     return ResolvedComponent(manifest, reasons, inputs, services, images)
+
+
+def _secrets_of_what_is_outside(needs: Needs, candidates: Mapping[str, Manifest], deployed: frozenset[str]) -> frozenset[str]:
+    """Secrets that somebody else's server takes with these needs: whoever mounts one speaks to it over the network."""
+    return frozenset(
+        secret.name for name, m in candidates.items() for secret in m.secrets if _any_holds(needs, secret.supplied_when, name, deployed)
+    )
+
+
+def _with_way_out(component: ResolvedComponent, outside: frozenset[str]) -> ResolvedComponent:
+    """The network `data` has no way out, so a service that is in no other one cannot reach an existing database, Redis or storage."""
+    services = tuple(
+        replace(s, networks=(*s.networks, OUTBOUND)) if set(s.networks) == {DATA} and outside & set(s.secrets) else s
+        for s in component.services
+    )
+    return replace(component, services=services)
 
 
 def _with_local(components: tuple[ResolvedComponent, ...], local: LocalPart | None, lock: Lock) -> tuple[ResolvedComponent, ...]:
