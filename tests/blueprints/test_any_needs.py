@@ -25,6 +25,7 @@ from blueprints.rendering import Rendering
 from blueprints.resolve import resolve
 from orgs.needs import Needs
 from sprocket_v2.errors import ResolveError
+from tests.blueprints.additions import any_additions
 from tests.blueprints.cases import catalog
 from tests.orgs.answers import printable, valid_answers
 
@@ -47,6 +48,7 @@ INSIDE = re.compile(r"(?:https?|tcp)://([a-z0-9_-]+):(\d+)")
 def any_needs(draw: st.DrawFn) -> Needs:
     """Any valid needs, with parts switched on and off by hand."""
     answers = {**draw(valid_answers()), "storage": draw(STORAGE), "cache": draw(CACHE), "options": draw(OPTIONS)}
+    answers["additions"] = draw(st.one_of(st.just({}), st.just({}), any_additions()))
     return Needs.model_validate(answers)
 
 
