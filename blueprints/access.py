@@ -27,6 +27,8 @@ class WayIn:
         port, api_port: entry ports on the machine.
         subdomains: whether `<name>.<host>` can be reached.
         allowed: CIDR ranges whose requests are let through.
+        certificate: who signs it: empty for plain HTTP, else own, staging, live or private.
+        hsts: whether browsers are told to insist on HTTPS.
     """
 
     way: Way
@@ -38,6 +40,13 @@ class WayIn:
     subdomains: bool
     allowed: tuple[str, ...]
     email: str = ""
+    certificate: str = ""
+    hsts: bool = False
+
+    @property
+    def is_acme(self) -> bool:
+        """Its certificates are asked for over ACME, rather than brought."""
+        return self.certificate in ("staging", "live", "private")
 
     @property
     def web_origin(self) -> str:
@@ -66,11 +75,13 @@ def _way_in(access: Access, way: Way) -> WayIn:
         local = access.localhost
         return WayIn(way, local.host, f"api.{local.host}", local.port, local.port, False, True, allowed)
     if way == "public" and access.public:
-        domain = access.public.domain
-        return WayIn(way, domain, f"api.{domain}", 443, 443, True, True, allowed, access.public.email)
+        public = access.public
+        api = f"api.{public.domain}"
+        return WayIn(way, public.domain, api, 443, 443, True, True, allowed, public.email, public.certificates, public.hsts)
     near = access.lan if way == "lan" else access.vpn
     assert near is not None  # noqa: S101 - `ways()` names only ways that are there
-    return WayIn(way, near.host, near.host, near.port, near.api_port, False, False, allowed)
+    own = near.certificate == "own"
+    return WayIn(way, near.host, near.host, near.port, near.api_port, own, False, allowed, certificate="own" if own else "")
 
 
 def _origin(tls: bool, host: str, port: int) -> str:

@@ -10,15 +10,19 @@ from typing import Any
 
 from blueprints.access import WayIn, aliases
 from blueprints.catalog import LOCAL
+from blueprints.certificates import certificate_facts
 from blueprints.manifest import ServiceManifest
 from blueprints.names import content_version, docker_name, part_of
+from blueprints.profile import INSIDE
 from blueprints.resolve import Resolution, ResolvedComponent, ResolvedSecret
+from blueprints.routes import routes
+from blueprints.shared import NETWORK as ENTRY
+from blueprints.shared import shared_facts
 from orgs.additions import LocalService
 
 Plain = dict[str, Any]
 READABLE = 0o444
 PING_PORT = 19000
-QUEUES = ("core", "bot", "analytics", "matchmaking", "notification", "events", "image_generation", "submission")
 
 
 def facts(resolution: Resolution) -> Plain:
@@ -31,21 +35,57 @@ def facts(resolution: Resolution) -> Plain:
         "deputy": needs.deputy.model_dump() if needs.deputy else {"name": "", "contact": ""},
         "stand_ins": needs.applications == "stand-in",
         "access": way_facts(canonical),
+        "shared": shared_facts(needs),
         "ways": [way_facts(way) for way in resolution.ways],
-        "certificates": {"wanted": any(way.tls for way in resolution.ways), "email": next((w.email for w in resolution.ways if w.tls), "")},
+        "certificates": certificate_facts(needs.access, resolution.ways),
         "cors_origins": ",".join(dict.fromkeys(way.web_origin for way in resolution.ways)),
         "database": database_facts(resolution),
         "storage": storage_facts(resolution),
         "cache": cache_facts(resolution),
-        "queues": {queue: f"{needs.slug}-{queue.replace('_', '-')}" for queue in QUEUES},
+        "metrics": metrics_facts(resolution),
+        "queues": {queue: f"{needs.slug}-{queue.replace('_', '-')}" for queue in resolution.profile.queues},
         "discord": {"bot": needs.discord.bot, "prefix": needs.discord.prefix},
-        "deployed": {component.name: True for component in resolution.components},
+        "deployed": {part: True for component in resolution.components for part in component.parts},
+        "part": service_names(resolution),
+        "generation": generation_facts(resolution),
         "public_urls": public_urls(resolution),
         "probes": probes(resolution),
         "status_routes": status_routes(resolution),
         "release": resolution.release,
         "ping_port": PING_PORT,
     }
+
+
+def service_names(resolution: Resolution) -> dict[str, str]:
+    """Role or component name -> the Docker name of its first service, for whoever has to look at it by hand."""
+    slug = resolution.needs.slug
+    named = [(c, docker_name(slug, *c.services[0].key.split("_", 1))) for c in resolution.components if c.services]
+    return {part: name for component, name in named for part in component.parts}
+
+
+def generation_facts(resolution: Resolution) -> Plain:
+    """What only this generation of the applications knows: where it answers, signs in, and shows that it can be used."""
+    profile, way = resolution.profile, resolution.ways[0]
+    api, web = resolution.playing("api"), resolution.playing("web")
+    probe = next((s.probe for s in api.services if s.key == api.manifest.routed_service), None) if api else None
+    health = probe.path if probe else "/"
+    inside = f"http://{api.manifest.routed_service}:{api.manifest.port}" if api else ""
+    login, site = profile.login, profile.site
+    return {
+        "login": {
+            "start": f"{way.api_origin}{login.start}" if login.start else "",
+            "callbacks": {provider: f"{way.api_origin}{path}" for provider, path in login.callbacks.items()},
+        },
+        "site": {
+            "port": web.manifest.port if web else 0, "page": site.page, "redirects": site.redirects, "marker": site.marker,
+            "asks": f"{inside if site.calls == INSIDE else way.api_origin}{health}", "ask": list(site.ask),
+        },
+        "api": {
+            "health": health, "graphql": profile.api.graphql, "bare_query_status": profile.api.bare_query_status,
+            "checks_origin": profile.api.checks_origin,
+        },
+        "tables": {"organization": profile.tables.organization, "people": list(profile.tables.people)},
+    }  # fmt: skip
 
 
 def public_urls(resolution: Resolution) -> dict[str, str]:
@@ -76,6 +116,8 @@ def way_facts(way: WayIn) -> Plain:
         "api_address": way.api_address,
         "allowed": list(way.allowed),
         "email": way.email,
+        "certificate": way.certificate,
+        "hsts": way.hsts,
     }
 
 
@@ -102,8 +144,8 @@ def storage_facts(resolution: Resolution) -> Plain:
     if existing is not None:
         facts = {"used": True, "host": existing.host, "port": existing.port, "tls": existing.tls}
         buckets = {"replays": existing.replays_bucket, "images": existing.images_bucket}
-    elif resolution.component("minio"):
-        facts = {"used": True, "host": "minio", "port": 9000, "tls": False}
+    elif store := resolution.playing("storage"):
+        facts = {"used": True, "host": store.name, "port": 9000, "tls": False}
     else:
         facts = {"used": False, "host": "object-storage.invalid", "port": 9000, "tls": False}
     usual = 443 if facts["tls"] else 80
@@ -119,40 +161,43 @@ def cache_facts(resolution: Resolution) -> Plain:
     return {"where": "deployment", "host": "redis", "port": 6379, "tls": False}
 
 
+def metrics_facts(resolution: Resolution) -> Plain:
+    """Where figures go. Where nothing keeps them it is a placeholder, `used` is false: who reads it refuses to start without an address."""
+    store = resolution.playing("influxdb")
+    return {"used": store is not None, "address": f"http://{store.name if store else 'metrics.invalid'}:8086"}
+
+
 def routers(resolution: Resolution) -> list[Plain]:
-    """Every route through Traefik: name, rule, entry point, service address, allowed ranges."""
-    result = []
-    for way in resolution.ways:
-        for component in resolution.components:
-            subdomain = component.subdomain
-            port = _entry_port(way, subdomain)
-            if subdomain is None or port is None:
-                continue
-            host = way.api_host if subdomain == "api" else f"{subdomain}.{way.host}" if subdomain else way.host
-            result.append(
-                {
-                    "name": f"{way.way}-{component.name}",
-                    "rule": f"Host(`{host}`)",
-                    "entry_point": f"port-{port}",
-                    "service": component.name,
-                    "allow": f"{way.way}-allowed",
-                    "tls": way.tls,
-                }
-            )
-    return result
+    """Every route through Traefik: name, rule, entry point, service, who is let through, what else is done to a request.
 
-
-def _entry_port(way: WayIn, subdomain: str | None) -> int | None:
-    """The port a component answers on; None where this way cannot reach it."""
-    if way.subdomains or subdomain == "":
-        return way.port
-    return way.api_port if subdomain == "api" else None
+    A public way's names answer on port 80 too, where they only lead to HTTPS.
+    """
+    by_name: dict[str, WayIn] = {way.way: way for way in resolution.ways}
+    reached = [row for row in routes(resolution) if row.router]
+    found: list[Plain] = [
+        {
+            "name": row.router,
+            "rule": f"Host(`{row.host}`)",
+            "entry_point": row.entry_point,
+            "service": row.component,
+            "allow": f"{row.way}-allowed",
+            "also": ["hsts"] if by_name[row.way].hsts else [],
+            "tls": row.tls,
+            "resolver": "acme" if by_name[row.way].is_acme else "",
+        }
+        for row in reached
+    ]
+    return found + [
+        {**router, "name": f"{router['name']}-redirect", "entry_point": "port-80", "service": "noop@internal", "also": ["public-https"],
+         "tls": False, "resolver": ""}
+        for router, row in zip(found, reached, strict=True) if row.way == "public"
+    ]  # fmt: skip
 
 
 def entry_ports(resolution: Resolution) -> list[int]:
     """The ports Traefik publishes, sorted; a public way adds 80 for the redirect."""
     ports = {port for way in resolution.ways for port in (way.port, way.api_port)}
-    return sorted(ports | ({80} if any(way.tls for way in resolution.ways) else set()))
+    return sorted(ports | ({80} if any(way.way == "public" for way in resolution.ways) else set()))
 
 
 def routed(resolution: Resolution) -> list[Plain]:
@@ -269,7 +314,7 @@ def _service(resolution: Resolution, component: ResolvedComponent, service: Serv
 
 def _ports(resolution: Resolution, component: ResolvedComponent, service: ServiceManifest) -> list[Plain]:
     ports: list[Plain] = []
-    if service.publishes_entry_ports:
+    if service.publishes_entry_ports and not resolution.needs.access.shared:
         ports += [{"number": port, "target": port, "protocol": "tcp"} for port in entry_ports(resolution)]
     if service.udp_port:
         number = int(component.inputs[service.udp_port])
@@ -281,8 +326,8 @@ def _ports(resolution: Resolution, component: ResolvedComponent, service: Servic
 
 def _logging(resolution: Resolution, service: ServiceManifest) -> Plain:
     """Docker keeps the last lines itself; with log search on it also sends them to the collector, over UDP, which waits for nobody."""
-    collector = resolution.component("telegraf")
-    if resolution.component("loki") is None or collector is None or service.udp_port:
+    collector = resolution.playing("collector")
+    if resolution.playing("logs") is None or collector is None:
         return {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
     address = f"udp://127.0.0.1:{collector.inputs['log_port']}"
     return {"driver": "syslog", "options": {"syslog-address": address, "syslog-format": "rfc5424", "tag": service.key}}
@@ -310,11 +355,13 @@ def probes(resolution: Resolution) -> list[Plain]:
 
 def status_routes(resolution: Resolution) -> list[Plain]:
     """What people reach on the canonical way, as addresses that answer below 400."""
-    found = []
+    found, urls = [], public_urls(resolution)
     for component in resolution.components:
-        routed = next((s for s in component.services if s.key == component.manifest.routed_service), None)
-        url = resolution.ways[0].api_origin if component.subdomain == "api" else public_urls(resolution).get(component.name)
-        if url and routed is not None and component.subdomain is not None:
+        if component.name not in urls:
+            continue
+        routed = next(s for s in component.services if s.key == component.manifest.routed_service)
+        url = resolution.ways[0].api_origin if component.subdomain == "api" else urls[component.name]
+        if url:
             found.append({"title": component.manifest.title, "url": f"{url}{routed.probe.path if routed.probe else '/'}"})
     return found
 
@@ -324,7 +371,7 @@ def _networks(resolution: Resolution, service: ServiceManifest) -> list[Plain]:
     if service.publishes_entry_ports:
         subdomains = tuple(c.subdomain for c in resolution.components if c.subdomain is not None)
         names += aliases(resolution.ways, subdomains)
+    networks = (*service.networks, ENTRY) if service.publishes_entry_ports and resolution.needs.access.shared else service.networks
     return [
-        {"key": network, "aliases": list(dict.fromkeys(names)) if index == 0 else [service.key]}
-        for index, network in enumerate(service.networks)
+        {"key": network, "aliases": list(dict.fromkeys(names)) if index == 0 else [service.key]} for index, network in enumerate(networks)
     ]

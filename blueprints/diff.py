@@ -13,7 +13,7 @@ from orgs.needs import Needs
 
 # In rising order of what it costs.
 DISRUPTIONS = ("none", "rolling update", "restart", "recreate", "data at risk")
-_DERIVED = frozenset({MANIFEST, LOCK, SECRETS, "RUNBOOK.md", "fill.sh", "deploy.sh"})
+_DERIVED = frozenset({MANIFEST, LOCK, SECRETS, "RUNBOOK.md", "fill.sh", "deploy.sh", "own-ports.yml"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +111,20 @@ class Comparison:
 EMPTY = Rendering({MANIFEST: "{}\n", STACK: "{}\n", SECRETS: '{"secrets": {}}\n', LOCK: "{}\n"})
 
 
-def compare(old: Rendering | None, new: Rendering, old_needs: Needs | None = None, new_needs: Needs | None = None) -> Comparison:
+def compare(
+    old: Rendering | None,
+    new: Rendering,
+    old_needs: Needs | None = None,
+    new_needs: Needs | None = None,
+    option_titles: Mapping[str, str] | None = None,
+) -> Comparison:
     """Compare two renderings.
 
     Args:
         old: what is there; None for nothing yet.
         new: what would be.
         old_needs, new_needs: the answers behind them, where known.
+        option_titles: from the catalog, the words of components' own questions.
     Returns:
         Comparison: components in start order; files by consequence, derived ones last.
     """
@@ -125,7 +132,7 @@ def compare(old: Rendering | None, new: Rendering, old_needs: Needs | None = Non
     components = tuple(_components(before, new)) if before.files[STACK] != new.files[STACK] else ()
     needs = None
     if new_needs is not None and (old_needs is not None or old is None):
-        needs = tuple(_need_changes(old_needs, new_needs))
+        needs = tuple(_need_changes(old_needs, new_needs, option_titles or {}))
     return Comparison(
         old_digest=old.digest if old else "",
         new_digest=new.digest,
@@ -135,12 +142,14 @@ def compare(old: Rendering | None, new: Rendering, old_needs: Needs | None = Non
     )
 
 
-def _need_changes(old: Needs | None, new: Needs) -> Iterator[NeedChange]:
+def _need_changes(old: Needs | None, new: Needs, option_titles: Mapping[str, str]) -> Iterator[NeedChange]:
     before = dict(_answers(old.model_dump(mode="json"))) if old else {}
     after = dict(_answers(new.model_dump(mode="json")))
     for key in dict.fromkeys((*before, *after)):
         if before.get(key) != after.get(key):
-            yield NeedChange(key, question_title(key), _word(before.get(key)), _word(after.get(key)))
+            unanswered = "the default" if key.startswith("options.") else None
+            title = option_titles.get(key) or question_title(key)
+            yield NeedChange(key, title, _word(before.get(key, unanswered)), _word(after.get(key, unanswered)))
 
 
 def _answers(data: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - plain JSON data

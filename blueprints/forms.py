@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args, get_origin
 
+from blueprints.brings import brought_by_features
 from blueprints.catalog import Catalog
+from blueprints.closure import answered_by
 from blueprints.manifest import Input, Manifest
 from blueprints.resolve import questions_of
 from orgs.fragment import parse_fragment, write_fragment
@@ -31,6 +33,7 @@ class Question:
     error: str = ""
     minimum: int | None = None
     maximum: int | None = None
+    brings: str = ""
 
     @property
     def id(self) -> str:
@@ -74,6 +77,8 @@ _CHOICE_WORDS = {
     "deployment": "in the deployment", "managed": "an existing managed PostgreSQL", "existing": "an existing one", "empty": "nothing", "schema-file": "a file that makes the tables",
     "backup": "a backup (plain SQL)", "this-machine": "this machine", "real": "the real applications", "stand-in": "stand-ins, for trying out",
     "discord": "Discord", "google": "Google", "steam": "Steam", "epic": "Epic",
+    "none": "none", "own": "my own", "staging": "Let's Encrypt, staging: to begin with", "live": "Let's Encrypt", "private": "an authority of my own",
+    "tls": "by TLS, on port 443", "dns": "by a DNS record",
 }  # fmt: skip
 
 
@@ -85,19 +90,26 @@ def groups_for(data: Mapping[str, Any], catalog: Catalog, components: tuple[str,
         components: those in the deployment, whose own questions are shown.
         errors: dotted name -> what is wrong.
     """
-    answered = {wanted.need for manifest in catalog.components.values() for wanted in manifest.wanted_when}
-    groups = [
-        Group(name, title, text, tuple(_question(key, data, errors, answered) for key in keys)) for name, title, text, keys in _SECTIONS
-    ]
+    offered = catalog.of(str(data.get("profile") or Needs.model_fields["profile"].default))
+    answered, brought = answered_by(offered.values()), brought_by_features(data, catalog)
+
+    def question(key: str) -> Question:
+        found = _question(key, data, errors, answered)
+        if key == "profile":
+            return replace(found, kind="choice", choices=tuple((name, profile.title) for name, profile in catalog.profiles.items()))
+        return replace(found, brings=brought.get(key, ""))
+
+    groups = [Group(name, title, text, tuple(question(key) for key in keys)) for name, title, text, keys in _SECTIONS]
     groups += _access_groups(data, errors)
     groups.append(_additions_group(data, errors))
-    groups += [_options_group(manifest, data, errors) for manifest in catalog.components.values() if _has_options(manifest, components)]
+    groups += [_options_group(m, data, errors) for m in catalog.components.values() if _has_options(m, components, offered)]
     return tuple(groups)
 
 
 def _access_groups(data: Mapping[str, Any], errors: Mapping[str, str]) -> Iterator[Group]:
     canonical = _question("access.canonical", data, errors, frozenset())
-    yield Group("access", "How it is reached", "Signing in works on exactly one way; the others can read.", (canonical,))
+    shared = _question("access.shared", data, errors, frozenset())
+    yield Group("access", "How it is reached", "Signing in works on exactly one way; the others can read.", (canonical, shared))
     for way in WAYS:
         model = _model_of(_model_of(Needs.model_fields["access"].annotation).model_fields[way].annotation)
         in_use = _value(data, f"access.{way}") is not None
@@ -159,8 +171,9 @@ def with_fragment_read(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "additions": {**data["additions"], "services": services}}
 
 
-def _has_options(manifest: Manifest, components: tuple[str, ...]) -> bool:
-    return manifest.name in components or any(wanted.need == "component_option" for wanted in manifest.wanted_when)
+def _has_options(manifest: Manifest, components: tuple[str, ...], offered: Mapping[str, Manifest]) -> bool:
+    by_hand = any(wanted.need == "component_option" for wanted in manifest.wanted_when)
+    return manifest.name in components or (by_hand and manifest.name in offered)
 
 
 def _options_group(manifest: Manifest, data: Mapping[str, Any], errors: Mapping[str, str]) -> Group:
@@ -182,7 +195,8 @@ def _question(key: str, data: Mapping[str, Any], errors: Mapping[str, str], answ
     value = _value(data, key)
     if value is None and not info.is_required():
         value = info.get_default(call_default_factory=True)
-    disabled = "not in this release yet" if key.startswith("features.") and key not in answered else ""
+    is_offered = not key.startswith("features.") or key in answered
+    disabled = "" if is_offered or value else "not offered by this generation"  # a yes from before can still be taken back
     if kind == "list":
         value = ", ".join(value or ())
     return Question(key, kind, info.title or key, info.description or "", value, choices, required=info.is_required() and kind in ("text", "number"),

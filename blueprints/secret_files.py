@@ -37,11 +37,22 @@ def problem_with(value: str, pattern: str) -> str:
     """What is wrong with a value, without quoting it; empty when it is acceptable."""
     if len(value) < MIN_LENGTH:
         return f"has {len(value)} characters, the least is {MIN_LENGTH}"
-    if value != value.strip() or not value.isprintable():
+    lines = value.splitlines() if takes_lines(pattern) else [value]
+    if value != value.strip() or not all(line.isprintable() for line in lines):
         return "holds a space at an end, a line break or a control character"
     if pattern and not re.fullmatch(pattern, value):
-        return f"does not look right: it has to match {pattern}"
+        return f"does not look right: it has to be {_looks(pattern)}"
     return ""
+
+
+def _looks(pattern: str) -> str:
+    begin = re.search("-----BEGIN (?:[(].*?[)][?])?([A-Z ]+)-----", pattern)
+    return f"PEM text of several lines, beginning with -----BEGIN {begin[1]}-----" if begin else f"like {pattern}"
+
+
+def takes_lines(pattern: str) -> bool:
+    """Whether the value is a file of several lines, as a certificate is: its pattern then names the line break."""
+    return "\\n" in pattern
 
 
 def fill(folder: Path, rendering: Rendering, ask: Callable[[str, dict[str, Any]], str | None]) -> tuple[list[str], list[SecretFile]]:

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from blueprints.catalog import LOCAL, Catalog
+from blueprints.closure import reasons_for
 from blueprints.local_lines import MARK
 from blueprints.marks import Mark, marks_of
 from blueprints.render import render_marked
 from blueprints.rendering import LOCK, MANIFEST, SECRETS
-from blueprints.resolve import Resolution, profile_reason, reasons_for
+from blueprints.resolve import Resolution, profile_reason
 from sprocket_v2.errors import RenderError
 
 _HEADER = re.compile(r"\A *(?:#|<!--) templates/(\S+\.j2)(?: -->)?\Z")
@@ -22,10 +23,11 @@ _JSON_KEY = re.compile(r'"((?:[^"\\]|\\.)*)": ')
 # A name that templates print, or a key of our JSON files -> the need it was made of. `inputs` and memory are options: see _needs.
 _NEEDS = {
     "org.slug": "slug", "queues": "slug", "network.name": "slug", "volume.name": "slug", "config.name": "slug", "service.name": "slug",
-    "secret.swarm_name": "slug", "org.name": "name", "owner": "owner", "deputy": "deputy", "stand_ins": "applications", "database": "database", "storage": "storage", "cache": "cache",
+    "secret.swarm_name": "slug", "org.name": "name", "owner": "owner", "deputy": "deputy", "stand_ins": "applications", "database": "database", "storage": "storage", "cache": "cache", "metrics": "features.match_statistics",
     "access": "access", "ways": "access", "cors_origins": "access", "public_urls": "access", "routers": "access", "entry_ports": "access",
-    "service.ports": "access", "certificates": "access", "discord.bot": "discord.bot", "discord.prefix": "discord.prefix",
+    "service.ports": "access", "certificates": "access", "routes": "access", "discord.bot": "discord.bot", "discord.prefix": "discord.prefix",
     "organization.slug": "slug", "organization.name": "name", "profile": "profile", "contract": "profile", "images": "applications",
+    "generation": "profile", "part": "profile", "verify.generation": "profile",
     "verify.bot": "discord.bot", "verify.database": "database", "verify.starting_data": "database.starting_data",
 }  # fmt: skip
 

@@ -263,7 +263,7 @@ def compare_page(request: HttpRequest, org: Organization) -> HttpResponse:
     if comparison:
         wanted = request.GET.get("view", "unified")
         files = [
-            (f, unified(f) if wanted == "unified" else "", side_by_side(f) if wanted == "side" else ())
+            (f, unified(f).splitlines() if wanted == "unified" else [], side_by_side(f) if wanted == "side" else ())
             for f in comparison.files
             if not f.derived
         ]

@@ -13,6 +13,7 @@ from orgs import access
 from orgs.grammar import file_name, shown
 from orgs.grammar import slug as check_slug
 from orgs.models import MAX_ATTACHMENT, Attachment, AuditEvent, Membership, NeedsRevision, Organization
+from orgs.names import refuse_taken_names
 from orgs.needs import Needs
 from orgs.needs_file import needs_digest, needs_from, parse_needs, write_needs
 from sprocket_v2.errors import NeedsError, SprocketError
@@ -85,6 +86,7 @@ def set_needs(
         digest = needs_digest(needs)
         if last and last.digest == digest:
             return last
+        refuse_taken_names(needs.access, _access_of_others(org))
         Organization.objects.filter(pk=org.pk).update(name=needs.name)
         number = (NeedsRevision.objects.for_org(org).aggregate(last=Max("number"))["last"] or 0) + 1
         revision = NeedsRevision.objects.create(
@@ -99,6 +101,17 @@ def set_needs(
         record(org=org, actor=actor, what="needs set", detail=f"revision {number}", via=via)
     org.refresh_from_db()
     return revision
+
+
+def _access_of_others(org: Organization) -> list[Mapping[str, Any]]:
+    """How each other organization is reached, by its newest needs. All rows are held until the end of the transaction, so that of
+    two that ask for one name at the same moment the second sees the first."""
+    list(Organization.objects.select_for_update().order_by("pk").values_list("pk", flat=True))
+    newest = NeedsRevision.objects.exclude(organization=org).order_by("organization_id", "-number")
+    rows: dict[int, Any] = {}
+    for organization, access_data in newest.values_list("organization_id", "data__access"):
+        rows.setdefault(organization, access_data)
+    return [data for data in rows.values() if isinstance(data, Mapping)]
 
 
 def current_needs(org: Organization) -> NeedsRevision | None:

@@ -18,6 +18,10 @@ _COMMAND_PREFIX = re.compile(r"\A[a-z0-9!?.$%&+-]{1,8}\Z")
 _PROFILE_NAME = re.compile(r"\A[a-z0-9][a-z0-9-]{0,30}\Z")
 _OPTION_NAME = re.compile(r"\A[a-z][a-z0-9_.-]{0,40}\Z")
 _SHA256 = re.compile(r"\A[0-9a-f]{64}\Z")
+_HTTPS_URL = re.compile(r"\Ahttps://(?P<host>[a-z0-9.-]+)(?::(?P<port>[0-9]{1,5}))?(?P<path>(?:/[A-Za-z0-9._~-]+)*/?)\Z")
+TAILNET = ipaddress.ip_network("100.64.0.0/10")
+# What no certificate authority of the internet signs, and no name server of it answers (RFC 6761, 6762, 7686, 8375).
+_NOT_PUBLIC = ("localhost", "local", "internal", "lan", "home.arpa", "onion", "invalid")
 _ENVIRONMENT_NAME = re.compile(r"\A[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 _IMAGE = re.compile(
     r"\A((?:[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[0-9]{1,5})?/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)"
@@ -62,6 +66,58 @@ def is_address(value: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def lan_host(value: str) -> str:
+    """A name, or an IPv4 address that a local network may use."""
+    if is_address(value):
+        address = ipaddress.IPv4Address(value)
+        if address in TAILNET:
+            raise ValueError(f"{shown(value)} is an address of a tailnet: describe it under vpn")
+        if not address.is_private or address.is_loopback or address.is_unspecified:
+            raise ValueError(
+                f"{shown(value)} is no address of a local network: use this machine's own, such as 192.168.1.20, or public with a domain"
+            )
+    return host_or_address(value)
+
+
+def vpn_host(value: str) -> str:
+    """A name, or an IPv4 address of a tailnet's range."""
+    if is_address(value) and ipaddress.IPv4Address(value) not in TAILNET:
+        raise ValueError(f"{shown(value)} is no address of a tailnet (100.64.0.0/10): use the one `tailscale ip -4` says, or lan")
+    return host_or_address(value)
+
+
+def public_domain(value: str) -> str:
+    """A name that the internet's name servers and certificate authorities can know."""
+    if not value:
+        raise ValueError("missing, and a public way in needs one: give a registered domain, or choose lan or vpn, which take an address")
+    if _is_ip(value):
+        kind = "an address" if ipaddress.ip_address(value).is_global else "an address of a local network, which the internet cannot reach"
+        raise ValueError(f"{shown(value)} is {kind}: give a registered domain, or describe the address under lan or vpn")
+    host_name(value)
+    if "." not in value or any(value.endswith(f".{name}") for name in _NOT_PUBLIC):
+        raise ValueError(f"{shown(value)} is not public: use a registered domain, or another way in")
+    return value
+
+
+def _is_ip(value: str) -> bool:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def https_url(value: str) -> str:
+    """An address that begins with https://, without user, query and fragment."""
+    found = _HTTPS_URL.match(value)
+    if not found or len(value) > 200 or ".." in value or int(found["port"] or 443) > 65535:
+        raise ValueError(
+            f"{shown(value)} is not such an address: write https://, a host, and a path, such as https://ca.example.org/acme/directory"
+        )
+    host_or_address(found["host"])
+    return value
 
 
 def email(value: str) -> str:
@@ -195,7 +251,10 @@ def shown(value: str) -> str:
 
 Slug = Annotated[str, AfterValidator(slug)]
 HostName = Annotated[str, AfterValidator(host_name)]
-HostOrAddress = Annotated[str, AfterValidator(host_or_address)]
+LanHost = Annotated[str, AfterValidator(lan_host)]
+VpnHost = Annotated[str, AfterValidator(vpn_host)]
+PublicDomain = Annotated[str, AfterValidator(public_domain)]
+HttpsUrl = Annotated[str, AfterValidator(https_url)]
 Email = Annotated[str, AfterValidator(email)]
 Identifier = Annotated[str, AfterValidator(identifier)]
 CommandPrefix = Annotated[str, AfterValidator(command_prefix)]

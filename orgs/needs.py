@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from orgs.additions import Additions
 from orgs.grammar import (
@@ -17,19 +17,26 @@ from orgs.grammar import (
     Email,
     FileName,
     HostName,
-    HostOrAddress,
+    HttpsUrl,
     Identifier,
+    LanHost,
     Line,
     Name,
     OptionName,
     OptionValue,
     Port,
     ProfileName,
+    PublicDomain,
     Sha256,
     Slug,
+    VpnHost,
+    shown,
 )
 
 Way = Literal["localhost", "lan", "vpn", "public"]
+DnsProvider = Literal[
+    "none", "cloudflare", "desec", "digitalocean", "dnsimple", "duckdns", "gandiv5", "hetzner", "linode", "netlify", "vultr"
+]
 WAYS: tuple[Way, ...] = ("localhost", "lan", "vpn", "public")
 
 
@@ -220,9 +227,12 @@ class Localhost(_Part):
 class Lan(_Part):
     """Reached in the local network, by the machine's address or name."""
 
-    host: HostOrAddress = Field(title="Address or name", description="Of this machine in the local network.")
+    host: LanHost = Field(title="Address or name", description="Of this machine in the local network.")
     port: Port = Field(default=8080, title="Web port", description="The web answers here.")
     api_port: Port = Field(default=8081, title="API port", description="The API answers here.")
+    certificate: Literal["none", "own"] = Field(
+        default="none", title="Certificate", description="None means plain HTTP; your own is brought as two secrets, certificate and key."
+    )
 
     @model_validator(mode="after")
     def _two_ports(self) -> Lan:
@@ -234,17 +244,53 @@ class Lan(_Part):
 class Vpn(Lan):
     """Reached over a VPN such as a tailnet, by name or address."""
 
+    host: VpnHost = Field(title="Address or name", description="Of this machine in the tailnet, such as box.tail1234.ts.net.")
+
 
 class Public(_Part):
     """Reached from the internet on a domain, with certificates from Let's Encrypt."""
 
-    domain: HostName = Field(title="Domain", description="The web; the API is api.<domain>. Both need a DNS record.")
+    domain: PublicDomain = Field(
+        default="", validate_default=True, title="Domain", description="The web; the API is api.<domain>. Both need a DNS record."
+    )
     email: Email = Field(title="E-mail for Let's Encrypt", description="Where notices about certificates go.")
+    certificates: Literal["staging", "live", "private"] = Field(
+        default="staging",
+        title="Certificates from",
+        description="Staging first: it proves name, port and challenge without using up the weekly limits, and browsers warn. "
+        "Once the routes page says that it was issued, choose live. Private is an authority of your own.",
+    )
+    acme_server: HttpsUrl | None = Field(
+        default=None,
+        title="Address of the private authority",
+        description="Its ACME directory, for private only; its own certificate is brought as a secret.",
+    )
+    challenge: Literal["tls", "dns"] = Field(
+        default="tls",
+        title="Proof of the domain",
+        description="TLS: port 443 is reached from the internet. DNS: a record made by your provider's API.",
+    )
+    dns_provider: DnsProvider = Field(
+        default="none", title="DNS provider", description="Whose API makes the record, for proof by DNS; its token is brought as a secret."
+    )
+    hsts: bool = _yes_no(
+        "Insist on HTTPS", "Browsers refuse plain HTTP for half a year (HSTS). Only once HTTPS is proved; it cannot be taken back."
+    )
 
     @model_validator(mode="after")
-    def _is_public(self) -> Public:
-        if "." not in self.domain or self.domain.endswith((".localhost", ".local", ".internal")):
-            raise ValueError(f'domain "{self.domain}" is not public: use a registered domain, or another way in')
+    def _fits_together(self) -> Public:
+        if self.certificates == "private" and self.acme_server is None:
+            raise ValueError("certificates is private, yet acme_server is missing: give its ACME directory, or choose staging")
+        if self.certificates != "private" and self.acme_server is not None:
+            raise ValueError(f"acme_server is given, yet certificates is {self.certificates}: remove it, or choose private")
+        if self.challenge == "dns" and self.dns_provider == "none":
+            raise ValueError("challenge is dns, yet dns_provider is none: say whose API makes the record, or choose tls")
+        if self.challenge == "tls" and self.dns_provider != "none":
+            raise ValueError(f"dns_provider is {self.dns_provider}, yet challenge is tls: remove it, or choose dns")
+        if self.hsts and self.certificates == "staging":
+            raise ValueError(
+                "hsts is true, yet certificates is staging, which browsers refuse: choose live first, see it work, then insist"
+            )
         return self
 
 
@@ -256,6 +302,29 @@ class Access(_Part):
     lan: Lan | None = Field(default=None, title="In the local network")
     vpn: Vpn | None = Field(default=None, title="Over a VPN")
     public: Public | None = Field(default=None, title="From the internet")
+    shared: bool = Field(
+        default=False,
+        strict=True,
+        title="Share the entry ports",
+        description="Other organizations on the machine use the same ports; the host's edge tells them apart by their names.",
+    )
+    entry_lane: Annotated[int, Field(ge=0, le=8191, strict=True)] | None = Field(
+        default=None, title="Entry lane", description="Which of the host's 8192 entry networks; answer it only when an error asks for it."
+    )
+
+    @model_validator(mode="after")
+    def _lane_fits_shared(self) -> Access:
+        if self.entry_lane is not None and not self.shared:
+            raise ValueError(f"entry_lane is {self.entry_lane}, yet shared is false: remove it, or share the entry ports")
+        return self
+
+    @field_validator("canonical", mode="before")
+    @classmethod
+    def _one_canonical(cls, given: object) -> object:
+        if isinstance(given, list | tuple) or (isinstance(given, str) and "," in given):
+            names = ", ".join(str(way) for way in given) if not isinstance(given, str) else given
+            raise ValueError(f"{shown(names)} is more than one way, and signing in works on exactly one: choose one of them")
+        return given
 
     @model_validator(mode="after")
     def _canonical_is_there(self) -> Access:
@@ -263,10 +332,27 @@ class Access(_Part):
             raise ValueError(f"canonical is {self.canonical}, yet {self.canonical} is missing: describe it, or choose another way")
         return self
 
+    @model_validator(mode="after")
+    def _own_names(self) -> Access:
+        hosts: dict[str, str] = {}
+        for way in self.ways():
+            host = self.host_of(way)
+            if host in hosts:
+                raise ValueError(
+                    f'{hosts[host]} and {way} are both "{host}", and could not tell whom to let in: give each a name of its own'
+                )
+            hosts[host] = way
+        return self
+
     def ways(self) -> tuple[Way, ...]:
         """The ways in use, the canonical one first."""
         used = [way for way in WAYS if getattr(self, way) is not None]
         return tuple(sorted(used, key=lambda way: way != self.canonical))
+
+    def host_of(self, way: Way) -> str:
+        """The name or address of a way in use; empty for one that is not."""
+        described = getattr(self, way)
+        return str(getattr(described, "domain", "") or getattr(described, "host", "")) if described else ""
 
 
 class Needs(_Part):
@@ -335,7 +421,7 @@ def _contradiction(needs: Needs) -> str:
     for feature in ("replays", "skill_ratings"):
         if getattr(needs.features, feature) and "rocket-league" not in needs.games:
             return f"features.{feature} is true, yet games has no rocket-league: the replay parser knows no other game"
-    if needs.access.public and needs.applications == "stand-in":
+    if needs.access.public and needs.access.public.certificates != "private" and needs.applications == "stand-in":
         return "access.public is given, yet applications is stand-in: stand-ins are for trying out; choose real, or another way in"
     if len(set(needs.games)) != len(needs.games):
         return "games names one game twice: remove the second"

@@ -101,6 +101,7 @@ def set_secret(*, org: Organization, name: str, value: str, actor: Any, pattern:
     Raises:
         ApplyError: too short, too long, not like the pattern, or a name outside the grammar. The value is in no message.
     """
+    value = value.replace("\r\n", "\n")  # as browsers send several lines, and Windows keeps them
     refuse_bad_value(name, value, pattern)
     fingerprint = sealer().fingerprint(org.slug, name, value)
     with transaction.atomic():

@@ -10,14 +10,18 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from blueprints.actions import draw_newest, make_blueprint, newest_blueprint, rendering_of_row
+from blueprints.secret_files import takes_lines
 from orgs.access import orgs_of
 from orgs.actions import current_needs
 from orgs.models import Organization
 from provisioning import actions
+from provisioning.backups import page_facts
+from provisioning.host_edge.claims import shared_of
 from provisioning.models import Plan, Run, SecretVersion, StackState
 from provisioning.progress import engine_progress
 from provisioning.secret_store import secret_versions, set_secret
 from provisioning.states import FINISHED, RunKind
+from provisioning.ways import probe_now, route_rows
 from sprocket_v2.errors import ApplyError, SprocketError
 
 _STEP_WORDS = {"create": "+", "delete": "−", "update": "~", "replace": "±", "same": "=", "import": "<", "read": "?"}
@@ -48,11 +52,17 @@ def organization(request: HttpRequest, org: Organization) -> HttpResponse:
     applied = state.applied_blueprint if state else None
     context = {
         "org": org, "state": state, "verdict": _verdict(state), "newest": newest, "needs": needs, "runs": runs, "plan": plan,
-        "applied": applied, "access": _access(applied or newest), "stand_ins": _is_stand_in(applied or newest),
+        "applied": applied, "access": _access(applied or newest), "stand_ins": _is_stand_in(applied or newest), "shares_ports": _shares_ports(applied),
         "is_current": bool(newest and needs and newest.needs_revision_id == needs.pk), "missing": _missing(org) if needs else [],
+        "backup": _backup(applied, state),
         "open_run": next((run for run in runs if not run.is_finished), None), "engine": engine_progress(),
     }  # fmt: skip
     return render(request, "provisioning/organization.html", context)
+
+
+def _backup(applied: Any, state: StackState | None) -> dict[str, Any]:  # noqa: ANN401 - a row
+    components = rendering_of_row(applied).blueprint["components"] if applied else ()
+    return page_facts(components, state.backups if state else None, timezone.now())
 
 
 def _access(blueprint: Any) -> dict[str, Any] | None:  # noqa: ANN401 - a row
@@ -63,6 +73,10 @@ def _is_stand_in(blueprint: Any) -> bool:  # noqa: ANN401 - a row
     return bool(blueprint) and rendering_of_row(blueprint).blueprint["images"] == "stand-in"
 
 
+def _shares_ports(blueprint: Any) -> bool:  # noqa: ANN401 - a row
+    return bool(blueprint) and shared_of(rendering_of_row(blueprint).blueprint) is not None
+
+
 def _missing(org: Organization) -> list[str]:
     """Supplied secrets nobody has brought yet."""
     try:
@@ -71,6 +85,31 @@ def _missing(org: Organization) -> list[str]:
         return []
     known = secret_versions(org)
     return [item["title"] for name, item in wanted.items() if item["kind"] == "supplied" and name not in known]
+
+
+def route_matrix(request: HttpRequest, org: Organization) -> HttpResponse:
+    """Every host by every way in, and what the last probe found."""
+    blueprint, rows = route_rows(org=org)
+    state = StackState.objects.for_org(org).first()
+    by_way: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_way.setdefault(row["way"], []).append(row)
+    is_applied = bool(state and blueprint and state.applied_blueprint_id == blueprint.pk)
+    verdict = state.last_verdict if state and is_applied else None
+    context = {"org": org, "blueprint": blueprint, "ways": list(by_way.values()), "is_applied": is_applied, "verdict": verdict}
+    return render(request, "provisioning/routes.html", context)
+
+
+def route_probe(request: HttpRequest, org: Organization) -> HttpResponse:
+    """Try every row now."""
+    try:
+        rows = probe_now(org=org)
+    except SprocketError as error:
+        messages.error(request, f"{error} {error.hint}")
+    else:
+        bad = [row for row in rows if row["result"] and row["result"]["state"] != "ok"]
+        messages.success(request, f"Tried: {len(bad)} of {len(rows)} need a look." if bad else "Tried: every route answers.")
+    return redirect("routes", org.slug)
 
 
 def secrets(request: HttpRequest, org: Organization) -> HttpResponse:
@@ -95,7 +134,10 @@ def secrets(request: HttpRequest, org: Organization) -> HttpResponse:
             return redirect("secrets", org.slug)
     versions = SecretVersion.objects.for_org(org).select_related("secret", "author").order_by("secret_id", "version")
     newest = {v.secret.name: v for v in versions}
-    rows = [{"name": n, "item": i, "version": newest.get(n), "error": errors.get(n)} for n, i in wanted.items()]
+    rows = [
+        {"name": n, "item": i, "version": newest.get(n), "error": errors.get(n), "lines": takes_lines(i["pattern"])}
+        for n, i in wanted.items()
+    ]
     rows.sort(key=lambda row: (row["item"]["kind"] != "supplied", row["version"] is not None, row["name"]))
     context = {"org": org, "rows": rows, "problem": problem, "redirect": (_access(newest_blueprint(org)) or {}).get("api_origin", "")}
     return render(request, "provisioning/secrets.html", context, status=422 if errors else 200)

@@ -9,6 +9,7 @@ TABS = (
     ("organization", "Overview"),
     ("needs", "Needs"),
     ("compare", "Compare"),
+    ("routes", "Routes"),
     ("secrets", "Secrets"),
     ("runs", "Runs"),
     ("people", "People"),
@@ -21,6 +22,7 @@ _BELONGS = {
     "blueprint": "compare",
     "blueprint-lines": "compare",
     "people-set": "people",
+    "routes-probe": "routes",
     "secrets-set": "secrets",
 }
 

@@ -73,6 +73,8 @@ ROUTES: tuple[Route, ...] = (
     Route(f"{ORG}blueprints/<int:number>/lines", "blueprint-lines", blueprints.blueprint_lines, GET, "read"),
     Route(f"{ORG}blueprints/<int:number>/line", "blueprint-line", blueprints.blueprint_line, GET, "read"),
     Route(f"{ORG}compare", "compare", blueprints.compare_page, GET, "read"),
+    Route(f"{ORG}routes", "routes", provisioning.route_matrix, GET, "read"),
+    Route(f"{ORG}routes/probe", "routes-probe", provisioning.route_probe, POST, "read"),
     Route(f"{ORG}secrets", "secrets", provisioning.secrets, GET, "read"),
     Route(f"{ORG}secrets/set", "secrets-set", provisioning.secrets, POST, "secrets", idempotent=False),
     Route(f"{ORG}preflight", "preflight", provisioning.preflight, GET, "read"),

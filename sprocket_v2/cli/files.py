@@ -14,7 +14,7 @@ from blueprints.context import added_environment
 from blueprints.diff import Comparison, compare
 from blueprints.diff_text import unified
 from blueprints.diff_words import component_line, markdown, summarise
-from blueprints.lock import read_lock
+from blueprints.lock import Lock, read_lock
 from blueprints.render import render
 from blueprints.rendering import MANIFEST, Rendering, read_bundle, write_bundle
 from blueprints.resolve import MAX_STARTING_DATA, Resolution, ResolvedComponent, questions_of, resolve
@@ -54,11 +54,11 @@ def read_needs(path: Path) -> Needs:
         raise NeedsError(f"cannot be read: {reason}", hint="name a needs file, such as orgs/demo.yaml", where=str(path)) from None
 
 
-def resolve_file(path: Path, catalog: Catalog) -> Resolution:
-    """The resolution of a needs file; files it names are read from beside it."""
+def resolve_file(path: Path, catalog: Catalog, lock: Lock | None = None) -> Resolution:
+    """The resolution of a needs file; files it names are read from beside it. Without a lock, with the release's."""
     needs = read_needs(path)
     attachments = {name: read_beside(path, name) for name in needs.files if (path.parent / name).is_file()}
-    return resolve(needs, catalog, read_lock(TEMPLATES / "images.lock.yaml"), attachments)
+    return resolve(needs, catalog, lock or read_lock(TEMPLATES / "images.lock.yaml"), attachments)
 
 
 def read_beside(needs_file: Path, name: str) -> bytes:
@@ -98,9 +98,12 @@ def explain_command(
         _explain_line(resolution, catalog, component)
         return
     if component is None:
-        rows = [(c.name, f"{c.memory_mib} MiB", "; ".join((*c.reasons, *_added_words(resolution, c)))) for c in resolution.components]
+        rows = [
+            (c.name, f"{c.memory_mib} MiB", "; ".join((*c.reasons, *_added_words(resolution, c))) + _along(c))
+            for c in resolution.components
+        ]
         total = sum(c.memory_mib for c in resolution.components)
-        left = sorted(set(catalog.components) - {c.name for c in resolution.components})
+        left = sorted(set(catalog.of(resolution.profile.name)) - {c.name for c in resolution.components})
         words = f"{table(rows, ('component', 'memory', 'because'))}\n\n{total} MiB in all. {resolution.size.words}" + (
             f" Not asked for: {', '.join(left)}." if left else ""
         )
@@ -116,14 +119,15 @@ def explain_command(
         return
     found = resolution.component(component)
     if found is None:
-        raise ResolveError(_absent(component, catalog), hint="`sprocket explain NEEDS` lists what is in", where=str(needs))
+        raise ResolveError(_absent(component, catalog, resolution), hint="`sprocket explain NEEDS` lists what is in", where=str(needs))
     data = _explained(resolution, found)
     inputs: list[tuple[str, ...]] = [
         (i["name"], str(i["value"]) + (f" {i['unit']}" if i["unit"] else ""), i["from"], i["help"]) for i in data["inputs"]
     ]
     secrets = [(s["name"], s["kind"], s["why"]) for s in data["secrets"]]
     reasons = (*found.reasons, *_added_words(resolution, found))
-    parts = [f"{style(found.manifest.title, 'bold')}: {found.manifest.summary}", *(f"  because {reason}" for reason in reasons), ""]
+    parts = [f"{style(found.manifest.title, 'bold')}: {found.manifest.summary}", *(f"  because {reason}" for reason in reasons)]
+    parts += [*(f"  comes along with {answer}" for answer in found.through), ""]
     parts += [table(inputs, ("input", "value", "from", "what it is")), ""]
     parts += [table(secrets, ("secret", "kind", "why"))] if secrets else []
     out.result(data, "\n".join(parts))
@@ -155,6 +159,11 @@ def _explain_line(resolution: Resolution, catalog: Catalog, place: str) -> None:
     out.result({"file": path, **asdict(origin)}, "\n".join(words))
 
 
+def _along(component: ResolvedComponent) -> str:
+    """The answers that drag a component in which nobody asked for."""
+    return f" (comes along with {'; '.join(component.through)})" if component.through else ""
+
+
 def _origin_of(component: ResolvedComponent, name: str, is_answered: bool) -> str:
     """Where an input's value comes from."""
     if component.name == LOCAL:
@@ -168,10 +177,14 @@ def _added_words(resolution: Resolution, component: ResolvedComponent) -> tuple[
     return tuple(f"{key} gets {', '.join(v['name'] for v in values)} (local)" for key, values in added.items())
 
 
-def _absent(component: str, catalog: Catalog) -> str:
+def _absent(component: str, catalog: Catalog, resolution: Resolution) -> str:
     manifest = catalog.components.get(component)
     if manifest is None:
         return f"no component is called {component!r}"
+    if component not in catalog.of(resolution.profile.name):
+        return f"{component} is not of this generation; it is of profile {', '.join(manifest.profiles)}"
+    if not manifest.wanted_when:
+        return f"{component} is not in this deployment; it comes with what needs it"
     wanted = " or ".join(f"{w.need} = {str(w.value).lower()}" for w in manifest.wanted_when)
     return f"{component} is not in this deployment; it would be with {wanted}"
 
@@ -185,6 +198,8 @@ def _explained(resolution: Resolution, component: ResolvedComponent) -> dict[str
         "local": component.name == LOCAL,
         "local_environment": {key: [v["name"] for v in values] for key, values in added_environment(resolution, component).items()},
         "reasons": list(component.reasons),
+        "through": list(component.through),
+        "plays": list(component.plays),
         "memory_mib": component.memory_mib,
         "image": component.image.reference,
         "inputs": [
@@ -200,15 +215,15 @@ def _explained(resolution: Resolution, component: ResolvedComponent) -> dict[str
 
 
 def diff_command(
-    old: Annotated[Path, typer.Argument(help="Needs file or bundle folder.", metavar="A")],
-    new: Annotated[Path, typer.Argument(help="Needs file or bundle folder.", metavar="B")],
+    old: Annotated[Path, typer.Argument(help="Needs file, bundle folder, or blueprint (ORG/NUMBER).", metavar="A")],
+    new: Annotated[Path, typer.Argument(help="Needs file, bundle folder, or blueprint (ORG/NUMBER).", metavar="B")],
     as_markdown: Annotated[bool, typer.Option("--markdown", help="A message that fits Discord.")] = False,
     full: Annotated[bool, typer.Option("--files", help="Show the files' lines too.")] = False,
 ) -> None:
-    """Compare two needs files or bundle folders. Exit code 0 when they are the same, 1 when they differ."""
+    """Compare needs files, bundle folders or stored blueprints. Exit code 0 when they are the same, 1 when they differ."""
     catalog = load_catalog()
     (old_needs, before), (new_needs, after) = _side(old, catalog), _side(new, catalog)
-    comparison = compare(before, after, old_needs, new_needs)
+    comparison = compare(before, after, old_needs, new_needs, catalog.option_titles())
     show_comparison(comparison, as_markdown, full)
     raise typer.Exit(DONE if comparison.is_same else FAILED)
 
@@ -216,8 +231,26 @@ def diff_command(
 def _side(path: Path, catalog: Catalog) -> tuple[Needs | None, Rendering]:
     if path.is_dir() or path.name == MANIFEST:
         return None, read_bundle(path if path.is_dir() else path.parent)
+    if not path.exists() and re.fullmatch("[a-z][a-z0-9-]*/[0-9]+", str(path)):
+        return _stored(*str(path).split("/"))
     resolution = resolve_file(path, catalog)
     return resolution.needs, render(resolution, catalog)
+
+
+def _stored(slug: str, number: str) -> tuple[Needs, Rendering]:
+    """A stored blueprint's needs and files."""
+    from sprocket_v2.cli.deployments import organization
+
+    org = organization(slug)
+    from blueprints.actions import blueprint_of, newest_blueprint, rendering_of_row
+    from orgs.actions import needs_of
+
+    row = blueprint_of(org, int(number))
+    if row is None:
+        newest = newest_blueprint(org)
+        hint = f"the newest is {slug}/{newest.number}" if newest else f"`sprocket propose {slug}` makes the first"
+        raise ResolveError(f"no blueprint {slug}/{number}", hint=hint, where=f"{slug}/{number}")
+    return needs_of(row.needs_revision), rendering_of_row(row)
 
 
 def show_comparison(comparison: Comparison, as_markdown: bool, full: bool) -> None:

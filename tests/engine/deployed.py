@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,9 @@ from provisioning.models import Plan, Run, RunEvent, SecretVersion, StackLease, 
 org = Organization.objects.filter(slug=SLUG).first()
 alice = get_user_model().objects.filter(username="alice").first()
 def newest(): return blueprint_actions.make_blueprint(org=org, actor=alice)
+def set_secrets(values):
+    wanted = blueprint_actions.draw_newest(org=org).secrets
+    for name, value in values.items(): secret_store.set_secret(org=org, name=name, value=value, actor=alice, pattern=wanted[name]["pattern"])
 def say(value): print(json.dumps(value, default=str))
 def brief(run):
     names = ("state", "error", "verdict", "changes", "deliveries", "pid", "mark")
@@ -45,15 +48,18 @@ alice = create_user(username="alice", admin=True)
 org = org_actions.create_organization(slug=SLUG, name="Engine League", actor=alice)
 org_actions.attach(org=org, name="demo-schema.sql", content=open("orgs/demo-schema.sql", "rb").read(), actor=alice)
 org_actions.set_needs(org=org, actor=alice, text=NEEDS, message="first")
-for name, value in SECRETS.items(): secret_store.set_secret(org=org, name=name, value=value, actor=alice)
+set_secrets(SECRETS)
 """
 
 
 class ControlPlane:
     """The control plane of the test, asked through short programs, as a page or command would."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *, access: str = "", secrets_too: Mapping[str, str] | None = None) -> None:
+        """With `access`, that part of the needs as YAML, and the secrets it calls for."""
         self.data = data
+        self.access = access
+        self.secrets = {**SECRETS, **(secrets_too or {})}
         self.slug = "t" + secrets.token_hex(5)
         self.port = _free_port()
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPROCKET_", "DJANGO_"))}
@@ -78,11 +84,11 @@ class ControlPlane:
         }.items():
             assert old in text, old
             text = text.replace(old, new)
-        return text
+        return text[: text.index("access:")] + self.access if self.access else text
 
     def ask(self, code: str, **values: Any) -> Any:
         """Run a few lines in the control plane; the last line it prints is the answer."""
-        given = {"SLUG": self.slug, "NEEDS": self.needs(), "SECRETS": SECRETS, **values}
+        given = {"SLUG": self.slug, "NEEDS": self.needs(), "SECRETS": self.secrets, **values}
         head = "\n".join(f"{name} = {value!r}" for name, value in given.items())
         command = [sys.executable, "-c", f"{head}\n{BEGIN}\n{code}"]
         done = subprocess.run(command, env=self.environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
@@ -138,9 +144,9 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def deployed_plane(folder: Path) -> Iterator[ControlPlane]:
-    """A control plane whose organization is deployed."""
-    plane = ControlPlane(folder / "data")
+def deployed_plane(folder: Path, *, access: str = "", secrets_too: Mapping[str, str] | None = None) -> Iterator[ControlPlane]:
+    """A control plane whose organization is deployed; see ControlPlane for the rest."""
+    plane = ControlPlane(folder / "data", access=access, secrets_too=secrets_too)
     try:
         plane.set_up()
         plane.start_worker()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from orgs.needs import Features, Needs
@@ -39,14 +40,30 @@ _port = st.integers(1, 65535)
 _name = printable(60).filter(bool)
 _person = st.fixed_dictionaries({"name": _name, "contact": printable(120)})
 _identifier = st.from_regex(r"\A[a-z_][a-z0-9_]{0,20}\Z")
-_near = st.tuples(st.one_of(_host, st.ip_addresses(v=4).map(str)), _port, _port).filter(lambda t: t[1] != t[2]).map(
-    lambda t: {"host": t[0], "port": t[1], "api_port": t[2]}
-)  # fmt: skip
+
+
+def _near(addresses: str) -> st.SearchStrategy[dict[str, Any]]:
+    """A way with two ports, by a name or an address of this network."""
+    host = st.one_of(_host, st.ip_addresses(v=4, network=addresses).map(str))
+    ports = st.tuples(_port, _port).filter(lambda pair: pair[0] != pair[1])
+    return st.tuples(host, ports, st.sampled_from(["none", "own"])).map(
+        lambda t: {"host": t[0], "port": t[1][0], "api_port": t[1][1], "certificate": t[2]}
+    )
+
+
+_AUTHORITIES: list[dict[str, Any]] = [
+    {},
+    {"certificates": "staging", "challenge": "dns", "dns_provider": "duckdns"},
+    {"certificates": "live", "hsts": True},
+    {"certificates": "private", "acme_server": "https://ca.example:14000/dir"},
+]
 _WAYS = {
     "localhost": st.fixed_dictionaries({"host": _label.map("{}.localhost".format)}, optional={"port": _port}),
-    "lan": _near,
-    "vpn": _near,
-    "public": st.fixed_dictionaries({"domain": _host, "email": _host.map("certs@{}".format)}),
+    "lan": _near("192.168.0.0/16"),
+    "vpn": _near("100.64.0.0/10"),
+    "public": st.tuples(st.fixed_dictionaries({"domain": _host, "email": _host.map("certs@{}".format)}), st.sampled_from(_AUTHORITIES)).map(
+        lambda t: {**t[0], **t[1]}
+    ),
 }
 _DATA = st.one_of(
     st.just({"kind": "empty"}),
@@ -63,6 +80,8 @@ _scalar = st.one_of(st.booleans(), st.integers(-(2**60), 2**60), st.text(max_siz
 def valid_answers(draw: st.DrawFn) -> dict[str, Any]:
     """Any answers without a contradiction."""
     ways = draw(st.lists(st.sampled_from(sorted(_WAYS)), min_size=1, max_size=4, unique=True))
+    described = {way: draw(_WAYS[way]) for way in ways}
+    assume(len({item.get("domain") or item["host"] for item in described.values()}) == len(ways))
     bot = draw(st.booleans())
     notifications = bot and draw(st.booleans())
     other = draw(st.sets(st.sampled_from(sorted(set(Features.model_fields) - _HELD_TOGETHER))))
@@ -88,6 +107,6 @@ def valid_answers(draw: st.DrawFn) -> dict[str, Any]:
         "login": ["discord", *draw(st.lists(st.sampled_from(["google", "steam", "epic"]), unique=True, max_size=3))],
         "discord": {"bot": bot, "prefix": draw(st.from_regex(r"\A[a-z0-9!?.$%&+-]{1,8}\Z"))},
         "database": database,
-        "access": {"canonical": draw(st.sampled_from(ways)), **{way: draw(_WAYS[way]) for way in ways}},
+        "access": {"canonical": draw(st.sampled_from(ways)), **described},
         "options": draw(st.dictionaries(_slug, st.dictionaries(_slug, _scalar, max_size=2), max_size=2)),
     }  # fmt: skip

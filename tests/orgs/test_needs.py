@@ -46,6 +46,8 @@ def test_the_least_answers_have_these_defaults() -> None:
             "lan": None,
             "vpn": None,
             "public": None,
+            "shared": False,
+            "entry_lane": None,
         },
         "additions": {"environment": {}, "services": {}, "file": None, "sha256": None},
         "options": {},
@@ -72,6 +74,11 @@ def test_every_question_has_a_title_and_every_plain_one_a_description() -> None:
 def test_needs_cannot_be_changed_once_made() -> None:
     with pytest.raises(ValidationError):
         needs().name = "Other"  # type: ignore[misc]
+
+
+def public(**answers: Any) -> dict[str, Any]:
+    """A public way in alone, with these answers about it."""
+    return {"canonical": "public", "public": {"domain": "league.example.org", "email": "a@b.example", **answers}}
 
 
 CONTRADICTIONS: list[tuple[str, dict[str, Any], str, str]] = [
@@ -104,14 +111,47 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], str, str]] = [
      'access.localhost: host "evillocalhost" does not end in localhost', "use lan, vpn or public for other names"),
     ("one port for two", {"access": {"canonical": "lan", "lan": {"host": "10.0.0.5", "port": 9000, "api_port": 9000}}},
      "access.lan: port and api_port are both 9000", "one host needs two different ports"),
-    ("the default port for two", {"access": {"canonical": "vpn", "vpn": {"host": "10.0.0.5", "port": 8081}}},
+    ("the default port for two", {"access": {"canonical": "vpn", "vpn": {"host": "100.64.0.5", "port": 8081}}},
      "access.vpn: port and api_port are both 8081", "one host needs two different ports"),
     ("a public name that is not", {"access": {"canonical": "public", "public": {"domain": "league.local", "email": "a@b.example"}}},
-     'access.public: domain "league.local" is not public', "use a registered domain, or another way in"),
+     'access.public.domain: "league.local" is not public', "use a registered domain, or another way in"),
     ("a public name without dot", {"access": {"canonical": "public", "public": {"domain": "league", "email": "a@b.example"}}},
-     'access.public: domain "league" is not public', "use a registered domain, or another way in"),
+     'access.public.domain: "league" is not public', "use a registered domain, or another way in"),
     ("canonical way missing", {"access": {"canonical": "vpn", "localhost": {"host": "a.localhost"}}},
      "access: canonical is vpn, yet vpn is missing", "describe it, or choose another way"),
+    ("one name for two ways", {"access": {"canonical": "lan", "lan": {"host": "box.lan"}, "vpn": {"host": "box.lan", "port": 9000}}},
+     'access: lan and vpn are both "box.lan", and could not tell whom to let in', "give each a name of its own"),
+    ("two canonical ways", {"access": {"canonical": ["lan", "localhost"], "lan": {"host": "10.0.0.5"}, "localhost": {"host": "a.localhost"}}},
+     'access.canonical: "lan, localhost" is more than one way, and signing in works on exactly one', "choose one of them"),
+    ("a public way without a domain", {"access": {"canonical": "public", "public": {"email": "a@b.example"}}},
+     "access.public.domain: missing, and a public way in needs one", "give a registered domain, or choose lan or vpn, which take an address"),
+    ("a LAN address as public", {"access": {"canonical": "public", "public": {"domain": "192.168.1.20", "email": "a@b.example"}}},
+     'access.public.domain: "192.168.1.20" is an address of a local network, which the internet cannot reach',
+     "give a registered domain, or describe the address under lan or vpn"),
+    ("a LAN address of IPv6 as public", {"access": {"canonical": "public", "public": {"domain": "fd00::1", "email": "a@b.example"}}},
+     'access.public.domain: "fd00::1" is an address of a local network, which the internet cannot reach',
+     "give a registered domain, or describe the address under lan or vpn"),
+    ("a public address as public", {"access": {"canonical": "public", "public": {"domain": "8.8.8.8", "email": "a@b.example"}}},
+     'access.public.domain: "8.8.8.8" is an address', "give a registered domain, or describe the address under lan or vpn"),
+    ("a public address as lan", {"access": {"canonical": "lan", "lan": {"host": "8.8.8.8"}}},
+     'access.lan.host: "8.8.8.8" is no address of a local network', "use this machine's own, such as 192.168.1.20, or public with a domain"),
+    ("a tailnet address as lan", {"access": {"canonical": "lan", "lan": {"host": "100.64.0.5"}}},
+     'access.lan.host: "100.64.0.5" is an address of a tailnet', "describe it under vpn"),
+    ("a LAN address as vpn", {"access": {"canonical": "vpn", "vpn": {"host": "192.168.1.20"}}},
+     'access.vpn.host: "192.168.1.20" is no address of a tailnet (100.64.0.0/10)', "use the one `tailscale ip -4` says, or lan"),
+    ("a private authority nobody named", {"access": public(certificates="private")},
+     "access.public: certificates is private, yet acme_server is missing", "give its ACME directory, or choose staging"),
+    ("a server for Let's Encrypt", {"access": public(acme_server="https://ca.example/dir")},
+     "access.public: acme_server is given, yet certificates is staging", "remove it, or choose private"),
+    ("an authority in clear", {"access": public(certificates="private", acme_server="http://ca.example/dir")},
+     'access.public.acme_server: "http://ca.example/dir" is not such an address',
+     "write https://, a host, and a path, such as https://ca.example.org/acme/directory"),
+    ("proof by nobody's DNS", {"access": public(challenge="dns")},
+     "access.public: challenge is dns, yet dns_provider is none", "say whose API makes the record, or choose tls"),
+    ("a DNS provider for nothing", {"access": public(dns_provider="duckdns")},
+     "access.public: dns_provider is duckdns, yet challenge is tls", "remove it, or choose dns"),
+    ("insisting before it is proved", {"access": public(hsts=True)},
+     "access.public: hsts is true, yet certificates is staging, which browsers refuse", "choose live first, see it work, then insist"),
     ("no way at all", {"access": {}}, "access: canonical is localhost, yet localhost is missing", "describe it, or choose another way"),
 ]  # fmt: skip
 

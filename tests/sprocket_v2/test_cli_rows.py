@@ -126,6 +126,18 @@ def test_what_is_not_there_is_named(terminal: Terminal) -> None:
     assert "nothing is deployed" in terminal.said
 
 
+def test_the_hosts_edge_is_shown_to_the_platforms_admin_only(terminal: Terminal) -> None:
+    shown = terminal.json("edge", "show")
+    assert (shown["state"], shown["running"], shown["ports"], shown["organizations"]) == ("unknown", False, [], [])
+    assert shown["name"].startswith("host-edge-")
+    assert terminal.json("edge", "show", "--as", "admin")["name"] == shown["name"]
+    terminal.run("user", "create", "bob")
+    terminal.run("edge", "show", "--as", "bob", code=4)
+    assert "platform admin's" in terminal.said
+    terminal.run("edge", "apply", code=1)
+    assert "no Docker on this machine" in terminal.said
+
+
 def test_the_doctor_says_what_is_missing_and_ends_with_1(terminal: Terminal) -> None:
     found = terminal.json("doctor", code=0) if _docker() else terminal.json("doctor", code=1)
     assert {"Python", "Pulumi", "Docker", "Disk", "Secret key"} <= {item["name"] for item in found}
@@ -151,3 +163,15 @@ def test_a_bundle_is_exported_filled_and_checked(terminal: Terminal, tmp_path: P
     (out / "secrets" / "jwt-secret").chmod(0o644)
     terminal.run("bundle", "check", str(out), code=2)
     assert "can be read by others" in terminal.said
+
+
+def test_a_stored_blueprint_is_compared_by_its_name(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.run("bundle", "demo", "--out", str(tmp_path / "bundle"))
+    assert terminal.json("diff", "demo/1", str(tmp_path / "bundle"))["same"]
+    (tmp_path / "demo-schema.sql").write_bytes((ROOT / "orgs" / "demo-schema.sql").read_bytes())
+    less = tmp_path / "less.yaml"
+    less.write_text((ROOT / "orgs" / "demo.yaml").read_text() + "options:\n  redis:\n    memory_mib: 64\n")
+    assert "memory 128 MiB → 64 MiB" in terminal.run("diff", "demo/1", str(less), code=1)
+    terminal.run("diff", "demo/99", "demo/1", code=2)
+    assert "no blueprint demo/99" in terminal.said
+    assert "the newest is demo/1" in terminal.said

@@ -1,6 +1,6 @@
 """System packages, Docker Engine and swarm. Only as root on a Debian-like machine, after saying so, and asking where there is a terminal.
 
-`python -m tools.setup.system docker|chromium|stop-docker`
+`python -m tools.setup.system docker|chromium|pebble|stop-docker`
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from sprocket_v2.errors import SetupError
 
 DOCKER_PACKAGES = ("docker.io", "iptables", "iproute2", "debootstrap")
+PEBBLE_PACKAGES = ("pebble",)  # a small ACME server for tests, by the makers of Let's Encrypt
 CHROMIUM_PACKAGES = ("chromium", "fonts-dejavu-core")
 _START_LIMIT_S = 60
 
@@ -155,12 +156,20 @@ def ensure_chromium() -> None:
     install(CHROMIUM_PACKAGES)
 
 
+def ensure_pebble() -> None:
+    """An ACME server for the engine tests of a public way in."""
+    if shutil.which("pebble") and shutil.which("pebble-challtestsrv"):
+        return
+    confirm(f"installing {', '.join(PEBBLE_PACKAGES)} for the engine tests")
+    install(PEBBLE_PACKAGES)
+
+
 def main() -> int:
     """Do what is asked."""
     try:
-        {"docker": ensure_docker, "chromium": ensure_chromium, "stop-docker": stop_docker}[sys.argv[1]]()
+        {"docker": ensure_docker, "chromium": ensure_chromium, "pebble": ensure_pebble, "stop-docker": stop_docker}[sys.argv[1]]()
     except (KeyError, IndexError):
-        print("usage: python -m tools.setup.system docker|chromium|stop-docker", file=sys.stderr)
+        print("usage: python -m tools.setup.system docker|chromium|pebble|stop-docker", file=sys.stderr)
         return 2
     except SetupError as error:
         print(f"{error}\n  hint: {error.hint}", file=sys.stderr)

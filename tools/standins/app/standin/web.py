@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import ssl
 import urllib.request
 
 from standin.serve import Answer, Ask, as_json, make_server, until_told
@@ -24,6 +25,7 @@ class Web:
         forced = settings.environ.get("CLIENT_SECURE") == "true"
         secure = forced or json.loads(settings.value("CLIENT_SECURE_IN_FILE", "client.secure"))
         self.api = f"{'https' if secure else 'http'}://{address}"
+        self.extra_authorities = settings.environ.get("NODE_EXTRA_CA_CERTS", "")
 
     def handle(self, ask: Ask) -> Answer:
         if ask.path == "/":
@@ -39,10 +41,17 @@ class Web:
     def ask_api(self) -> Answer:
         """As a server-side call does: the API by its public name."""
         try:
-            with urllib.request.urlopen(f"{self.api}/healthz", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self.api}/healthz", timeout=5, context=self.trusting()) as answer:
                 return as_json({"asked": f"{self.api}/healthz", "status": answer.status})
         except OSError as error:
             return as_json({"asked": f"{self.api}/healthz", "error": str(error)}, 502)
+
+    def trusting(self) -> ssl.SSLContext:
+        """The system's authorities, and as in Node those of one more file."""
+        context = ssl.create_default_context()
+        if self.extra_authorities:
+            context.load_verify_locations(self.extra_authorities)
+        return context
 
 
 def web() -> None:
