@@ -50,7 +50,7 @@ def test_a_value_and_a_service_come_work_and_go_again(deployed: ControlPlane) ->
     }
     done = deployed.wait(deployed.asked_to_apply(plan))
     assert done["state"] == "succeeded", done["error"]
-    assert any(check["key"] == f"service/{slug}_local_helper" and check["state"] == "ok" for check in done["verdict"]["checks"])
+    assert any(check["name"] == f"service/{slug}_local_helper" and check["state"] == "ok" for check in done["verdict"]["checks"])
     assert _inside(slug, "web", ["sh", "-c", 'printf %s "$LEAGUE_COLOUR"']) == "green {{ 7*7 }} $HOME"
     assert _inside(slug, "local_helper", ["sh", "-c", 'printf %s "$GREETING"']) == "{{ 7*7 }} $HOME"
     assert _inside(slug, "local_helper", ["cat", "/run/secrets/local-webhook"]) == WEBHOOK
