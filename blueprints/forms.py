@@ -77,6 +77,8 @@ _CHOICE_WORDS = {
     "deployment": "in the deployment", "managed": "an existing managed PostgreSQL", "existing": "an existing one", "empty": "nothing", "schema-file": "a file that makes the tables",
     "backup": "a backup (plain SQL)", "this-machine": "this machine", "real": "the real applications", "stand-in": "stand-ins, for trying out",
     "discord": "Discord", "google": "Google", "steam": "Steam", "epic": "Epic",
+    "none": "none", "own": "my own", "staging": "Let's Encrypt, staging: to begin with", "live": "Let's Encrypt", "private": "an authority of my own",
+    "tls": "by TLS, on port 443", "dns": "by a DNS record",
 }  # fmt: skip
 
 

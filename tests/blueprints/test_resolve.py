@@ -40,14 +40,14 @@ def names(found: Resolution) -> list[str]:
 
 
 def test_the_least_answers_give_the_core_in_start_order() -> None:
-    assert names(resolution()) == ["backup", "postgres", "redis", "api", "bot", "web", "traefik"]
+    assert names(resolution()) == ["postgres", "backup", "redis", "api", "bot", "web", "traefik"]
 
 
 def test_every_component_says_which_answer_brought_it_in() -> None:
     reasons = {c.name: c.reasons for c in resolution().components}
     assert reasons == {
         "backup": ("Database = deployment",),
-        "postgres": ("Database = deployment",),
+        "postgres": ("Database = deployment", "Backup needs it"),
         "redis": ("every deployment of this generation has it", "API needs it"),
         "api": ("every deployment of this generation has it", "Discord bot needs it", "Web needs it"),
         "bot": ("Discord bot = yes",),
@@ -301,9 +301,9 @@ def test_login_providers_and_ways_that_do_not_work_are_named() -> None:
 
 def test_loose_images_are_a_note_at_home_and_a_refusal_on_the_internet() -> None:
     public = {"canonical": "public", "public": {"domain": "league.example.org", "email": "ops@example.org"}}
-    assert any(m.startswith("Images go by tag, without a digest: backup, postgres, redis") for m in messages(resolution(), "info"))
+    assert any(m.startswith("Images go by tag, without a digest: postgres, backup, redis") for m in messages(resolution(), "info"))
     error = refused(access=public)
-    assert error.message.startswith("image digests are unresolved for backup, postgres, redis, api, bot, web, traefik")
+    assert error.message.startswith("image digests are unresolved for postgres, backup, redis, api, bot, web, traefik")
     assert (error.hint, error.where) == ("run `sprocket images lock` on a machine that reaches the registries", "access.public")
     images = {name: LockedImage(image.name, image.tag, "sha256:" + "0" * 64) for name, image in catalog().images().items()}
     found = resolve(needs(access=public), catalog(), Lock(images))
