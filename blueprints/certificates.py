@@ -71,7 +71,8 @@ def certificate_facts(access: Access, ways: Sequence[WayIn]) -> dict[str, Any]:
     """What Traefik's and the site's templates print about certificates.
 
     `own` lists brought pairs. `default` is the pair shown to clients that name no host, as those do which call an address.
-    `trust` is the file that containers have to trust to call the canonical way, empty where the system's authorities do.
+    `trust` is the file that containers have to trust to call the canonical way, empty where the system's authorities do;
+    `trust_is_ours` says that a program on this machine would not trust it either.
     """
     own = [{"way": way.way, **_pair(way)} for way in ways if way.certificate == "own"]
     unnamed = next((way for way in ways if way.certificate == "own" and is_address(way.host)), None)
@@ -90,6 +91,7 @@ def certificate_facts(access: Access, ways: Sequence[WayIn]) -> dict[str, Any]:
         "default": _pair(unnamed) if unnamed else {},
         "hsts": bool(public and public.hsts),
         "trust": _trust(ways[0]),
+        "trust_is_ours": ways[0].certificate in ("own", "staging", "private"),
     }
 
 

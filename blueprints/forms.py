@@ -77,6 +77,8 @@ _CHOICE_WORDS = {
     "deployment": "in the deployment", "managed": "an existing managed PostgreSQL", "existing": "an existing one", "empty": "nothing", "schema-file": "a file that makes the tables",
     "backup": "a backup (plain SQL)", "this-machine": "this machine", "real": "the real applications", "stand-in": "stand-ins, for trying out",
     "discord": "Discord", "google": "Google", "steam": "Steam", "epic": "Epic",
+    "none": "none", "own": "my own", "staging": "Let's Encrypt, staging: to begin with", "live": "Let's Encrypt", "private": "an authority of my own",
+    "tls": "by TLS, on port 443", "dns": "by a DNS record",
 }  # fmt: skip
 
 
@@ -107,7 +109,8 @@ def groups_for(data: Mapping[str, Any], catalog: Catalog, components: tuple[str,
 def _access_groups(data: Mapping[str, Any], errors: Mapping[str, str]) -> Iterator[Group]:
     canonical = _question("access.canonical", data, errors, frozenset())
     shared = _question("access.shared", data, errors, frozenset())
-    yield Group("access", "How it is reached", "Signing in works on exactly one way; the others can read.", (canonical, shared))
+    lane = _question("access.entry_lane", data, errors, frozenset())
+    yield Group("access", "How it is reached", "Signing in works on exactly one way; the others can read.", (canonical, shared, lane))
     for way in WAYS:
         model = _model_of(_model_of(Needs.model_fields["access"].annotation).model_fields[way].annotation)
         in_use = _value(data, f"access.{way}") is not None
@@ -226,7 +229,9 @@ def _kind(key: str, annotation: Any) -> tuple[Kind, tuple[tuple[str, str], ...]]
         return "list", ()
     if annotation is bool:
         return "yes-no", ()
-    return ("number" if annotation is int or int in get_args(annotation) else "text"), ()
+    # An answer that may be left out, with limits: Annotated[int, ...] | None.
+    kinds = [annotation, *get_args(annotation), *(inner for part in get_args(annotation) for inner in get_args(part)[:1])]
+    return ("number" if int in kinds else "text"), ()
 
 
 def _value(data: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 - plain data

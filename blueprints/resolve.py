@@ -22,6 +22,7 @@ from orgs.needs import Features, Needs
 from orgs.needs_file import needs_digest
 from sprocket_v2.errors import ResolveError
 
+DATA, OUTBOUND = "data", "outbound"
 MAX_STARTING_DATA = 480 * 1024  # a Swarm config holds 500 kB
 _ENABLED = Input("enabled", "boolean", "Deploy it", "Nothing else asks for this component.", False, None, None, "", "")
 
@@ -148,7 +149,10 @@ def resolve(needs: Needs, catalog: Catalog, lock: Lock | None = None, attachment
     closure = close(needs, candidates)
     _refuse_unknown_options(needs, candidates, closure.reasons)
     _refuse_switched_off(needs, candidates, closure)
-    components = tuple(_component(needs, candidates[name], closure, lock) for name in _start_order(candidates, closure))
+    outside = _secrets_of_what_is_outside(needs, candidates, closure.parts)
+    components = tuple(
+        _with_way_out(_component(needs, candidates[name], closure, lock), outside) for name in _start_order(candidates, closure)
+    )
     ways = ways_in(needs.access)
     refuse_unshareable(needs, ways)
     refuse_set_by_the_release(needs, components, catalog)
@@ -241,6 +245,22 @@ def _component(needs: Needs, manifest: Manifest, closure: Closure, lock: Lock) -
     images |= {s.key: _image(needs, s.key, s.image, lock) for s in services if s.image}
     name = manifest.name
     return ResolvedComponent(manifest, closure.reasons[name], inputs, services, images, closure.through[name], closure.plays[name])
+
+
+def _secrets_of_what_is_outside(needs: Needs, candidates: Mapping[str, Manifest], deployed: frozenset[str]) -> frozenset[str]:
+    """Secrets that somebody else's server takes with these needs: whoever mounts one speaks to it over the network."""
+    return frozenset(
+        secret.name for name, m in candidates.items() for secret in m.secrets if any_holds(needs, secret.supplied_when, name, deployed)
+    )
+
+
+def _with_way_out(component: ResolvedComponent, outside: frozenset[str]) -> ResolvedComponent:
+    """The network `data` has no way out, so a service that is in no other one cannot reach an existing database, Redis or storage."""
+    services = tuple(
+        replace(s, networks=(*s.networks, OUTBOUND)) if set(s.networks) == {DATA} and outside & set(s.secrets) else s
+        for s in component.services
+    )
+    return replace(component, services=services)
 
 
 def _with_local(components: tuple[ResolvedComponent, ...], local: LocalPart | None, lock: Lock) -> tuple[ResolvedComponent, ...]:

@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from blueprints.access import WayIn
+from blueprints.catalog import Catalog
 from blueprints.certificates import AUTHORITIES
+from blueprints.lock import Lock, LockedImage
 from blueprints.manifest import Manifest
 from blueprints.resolve import Resolution
 from orgs.grammar import is_address
@@ -82,6 +84,11 @@ def routes(resolution: Resolution) -> tuple[Route, ...]:
         for component in resolution.components
         if component.subdomain is not None
     )
+
+
+def any_images(catalog: Catalog) -> Lock:
+    """A lock for looking at routes only: which images run does not matter to them, so that none has to be pinned for it."""
+    return Lock({name: LockedImage(image.name, image.tag, "any") for name, image in catalog.images().items()})
 
 
 def routes_data(rows: Sequence[Route]) -> list[dict[str, Any]]:

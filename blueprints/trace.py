@@ -25,7 +25,7 @@ _NEEDS = {
     "org.slug": "slug", "queues": "slug", "network.name": "slug", "volume.name": "slug", "config.name": "slug", "service.name": "slug",
     "secret.swarm_name": "slug", "org.name": "name", "owner": "owner", "deputy": "deputy", "stand_ins": "applications", "database": "database", "storage": "storage", "cache": "cache", "metrics": "features.match_statistics",
     "access": "access", "ways": "access", "cors_origins": "access", "public_urls": "access", "routers": "access", "entry_ports": "access",
-    "service.ports": "access", "certificates": "access", "discord.bot": "discord.bot", "discord.prefix": "discord.prefix",
+    "service.ports": "access", "certificates": "access", "routes": "access", "discord.bot": "discord.bot", "discord.prefix": "discord.prefix",
     "organization.slug": "slug", "organization.name": "name", "profile": "profile", "contract": "profile", "images": "applications",
     "generation": "profile", "part": "profile", "verify.generation": "profile",
     "verify.bot": "discord.bot", "verify.database": "database", "verify.starting_data": "database.starting_data",

@@ -6,6 +6,7 @@ understands.
 
 from __future__ import annotations
 
+from itertools import combinations, permutations
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -334,14 +335,17 @@ class Access(_Part):
 
     @model_validator(mode="after")
     def _own_names(self) -> Access:
-        hosts: dict[str, str] = {}
-        for way in self.ways():
-            host = self.host_of(way)
-            if host in hosts:
+        hosts = {way: self.host_of(way) for way in self.ways()}
+        for one, other in combinations(hosts, 2):
+            if hosts[one] == hosts[other]:
                 raise ValueError(
-                    f'{hosts[host]} and {way} are both "{host}", and could not tell whom to let in: give each a name of its own'
+                    f'{one} and {other} are both "{hosts[one]}", and could not tell whom to let in: give each a name of its own'
                 )
-            hosts[host] = way
+        for above, below in permutations(hosts, 2):
+            if above in ("localhost", "public") and hosts[below].endswith(f".{hosts[above]}"):
+                raise ValueError(
+                    f'{below} is "{hosts[below]}", beneath {above}\'s "{hosts[above]}", whose parts have such names: give it a name of its own'
+                )
         return self
 
     def ways(self) -> tuple[Way, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -34,11 +35,11 @@ def check_cache(facts: Mapping[str, Any], password: str, peer: Peer, *, least: i
         yield tls
         if tls.state == "block":
             return
-    client = _client(facts, password, peer)
     try:
-        yield from _signed_in(client, facts, peer, least)
-    except redis.AuthenticationError as error:
-        if "no password is set" in str(error):
+        with contextlib.closing(_client(facts, password, peer)) as client:
+            yield from _signed_in(client, facts, peer, least)
+    except redis.AuthenticationError:
+        if _lets_everybody_in(facts, peer):
             sentence = f"{_TITLE}: it has no password, and the applications refuse a Redis without one."
             yield peer.result("sign-in", "block", sentence, "Set requirepass at the server, and the same as secret redis-password.", "host")
         else:
@@ -48,11 +49,18 @@ def check_cache(facts: Mapping[str, Any], password: str, peer: Peer, *, least: i
         said = without_values(str(error), {"password": password}).rstrip(".")
         remedy = "Look at the server, and whether tls in the needs is as it speaks; then look again."
         yield peer.result("answers", "block", f"{_TITLE}: it does not answer as a Redis does: {said}.", remedy, "tls")
-    finally:
-        client.close()
 
 
-def _client(facts: Mapping[str, Any], password: str, peer: Peer) -> redis.Redis:
+def _lets_everybody_in(facts: Mapping[str, Any], peer: Peer) -> bool:
+    try:
+        with contextlib.closing(_client(facts, None, peer)) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def _client(facts: Mapping[str, Any], password: str | None, peer: Peer) -> redis.Redis:
+    """A connection that is made at once, and only once."""
     encrypted: dict[str, Any] = {}
     if facts["tls"]:
         encrypted = {"ssl": True, "ssl_check_hostname": True, **({"ssl_ca_certs": str(peer.trust)} if peer.trust else {})}

@@ -14,7 +14,7 @@ from blueprints.context import added_environment
 from blueprints.diff import Comparison, compare
 from blueprints.diff_text import unified
 from blueprints.diff_words import component_line, markdown, summarise
-from blueprints.lock import read_lock
+from blueprints.lock import Lock, read_lock
 from blueprints.render import render
 from blueprints.rendering import MANIFEST, Rendering, read_bundle, write_bundle
 from blueprints.resolve import MAX_STARTING_DATA, Resolution, ResolvedComponent, questions_of, resolve
@@ -54,11 +54,11 @@ def read_needs(path: Path) -> Needs:
         raise NeedsError(f"cannot be read: {reason}", hint="name a needs file, such as orgs/demo.yaml", where=str(path)) from None
 
 
-def resolve_file(path: Path, catalog: Catalog) -> Resolution:
-    """The resolution of a needs file; files it names are read from beside it."""
+def resolve_file(path: Path, catalog: Catalog, lock: Lock | None = None) -> Resolution:
+    """The resolution of a needs file; files it names are read from beside it. Without a lock, with the release's."""
     needs = read_needs(path)
     attachments = {name: read_beside(path, name) for name in needs.files if (path.parent / name).is_file()}
-    return resolve(needs, catalog, read_lock(TEMPLATES / "images.lock.yaml"), attachments)
+    return resolve(needs, catalog, lock or read_lock(TEMPLATES / "images.lock.yaml"), attachments)
 
 
 def read_beside(needs_file: Path, name: str) -> bytes:

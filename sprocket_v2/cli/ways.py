@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from blueprints.catalog import load_catalog
-from blueprints.routes import routes, routes_data
+from blueprints.routes import any_images, routes, routes_data
 from sprocket_v2.cli.files import resolve_file
 from sprocket_v2.cli.output import FAILED, out, style, table
 from sprocket_v2.errors import NeedsError
@@ -32,13 +32,13 @@ def routes_command(
     if is_file and probe:
         raise NeedsError("a needs file is not deployed, so there is nothing to probe", hint="name an organization", where=str(needs))
     rows = _of_file(needs) if is_file else _of_organization(str(needs), probe=probe)
-    out.result({"routes": rows}, "\n".join(_words(rows)))
+    out.result({"routes": rows}, "\n".join(_words(rows)) if rows else "No needs yet. `sprocket needs set ORG FILE` says how it is reached.")
     if probe and any(row["result"] and row["result"]["state"] == "failed" for row in rows):
         raise typer.Exit(FAILED)
 
 
 def _of_file(needs: Path) -> list[dict[str, Any]]:
-    return _untried(routes_data(routes(resolve_file(needs, load_catalog()))))
+    return _untried(routes_data(routes(resolve_file(needs, load_catalog(), any_images(load_catalog())))))
 
 
 def _untried(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -55,9 +55,13 @@ def _of_organization(slug: str, *, probe: bool) -> list[dict[str, Any]]:
         return probe_now(org=org)
     blueprint, rows = route_rows(org=org)
     if blueprint is None:
-        from blueprints.actions import resolve_newest
+        from blueprints.actions import resolve_needs
+        from orgs.actions import current_needs, needs_of
 
-        return _untried(routes_data(routes(resolve_newest(org=org))))
+        revision = current_needs(org)
+        if revision is None:
+            return []
+        return _untried(routes_data(routes(resolve_needs(org=org, needs=needs_of(revision), lock=any_images(load_catalog())))))
     return rows
 
 

@@ -31,6 +31,7 @@ from blueprints.rendering import Rendering
 from blueprints.resolve import resolve
 from orgs.needs import Needs
 from sprocket_v2.errors import ResolveError
+from tests.blueprints.additions import any_additions
 from tests.blueprints.cases import catalog
 from tests.orgs.answers import printable, valid_answers
 
@@ -60,6 +61,7 @@ def any_needs(draw: st.DrawFn, profile: str) -> Needs:
         offered = answered_by(catalog().of(profile).values())
         answers["features"] = {name: yes for name, yes in answers["features"].items() if f"features.{name}" in offered}
     answers["access"] = {**answers["access"], "shared": draw(st.booleans())}
+    answers["additions"] = draw(st.one_of(st.just({}), st.just({}), any_additions()))
     return Needs.model_validate(answers)
 
 

@@ -146,3 +146,18 @@ def test_fill_asks_for_the_file_and_keeps_one_that_is_there(tmp_path: Path) -> N
     assert "missing lan-certificate: Certificate for the local network." in done.stderr
     assert "copy the file to secrets/lan-certificate, then run this again" in done.stderr
     assert "lan-certificate-key:" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("access", "insecure"),
+    [
+        ({"lan": {"host": "box.lan", "certificate": "own"}}, True),
+        ({"public": PUBLIC}, True),
+        ({"public": {**PUBLIC, "certificates": "live"}}, False),
+        ({"lan": {"host": "box.lan"}}, False),
+    ],
+)
+def test_the_runbooks_commands_work_where_this_machine_does_not_trust_the_certificate(access: dict[str, Any], insecure: bool) -> None:
+    commands = [line for line in render(resolution(**access), load_catalog()).files["RUNBOOK.md"].splitlines() if line.startswith("curl ")]
+    assert len(commands) >= 4
+    assert {"--insecure" in line for line in commands if "--resolve" in line} == {insecure}

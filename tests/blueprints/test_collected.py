@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from typing import Any
 
@@ -13,7 +14,7 @@ from orgs.needs import Features
 from tests.blueprints.cases import rendering
 
 # What listens on no port, so that nothing outside can ask it; their logs say whether they work. Traefik is asked through every route.
-SILENT = {"bot", "elo", "traefik"}
+SILENT = {"backup", "bot", "elo", "traefik"}
 
 
 def _with(*features: str) -> Rendering:
@@ -59,6 +60,17 @@ def test_with_machine_figures_every_part_that_can_be_asked_and_every_route_gives
     routers = yaml.safe_load(bundle.files["config/traefik/routes.yml"])["http"]["routers"]
     routed = {router["service"] for router in routers.values()}
     assert len({tags["route"] for tags in asked if "route" in tags}) == len(routed)
+
+
+def test_telegrafs_reference_to_its_token_is_one_it_resolves() -> None:
+    """Its own pattern, `@\\{(\\w+:\\w+)\\}`: with a dash in it the reference itself is sent as the token."""
+    bundle = _with("machine_metrics")
+    config = tomllib.loads(bundle.files["config/telegraf/telegraf.toml"])
+    [output] = config["outputs"]["influxdb_v2"]
+    found = re.fullmatch(r"@\{(\w+):(\w+)\}", output["token"])
+    assert found and found[1] == config["secretstores"]["docker"][0]["id"]
+    targets = {secret["target"] for secret in _services(bundle)["telegraf"]["secrets"]}
+    assert targets == {f"/run/secrets/{found[2]}"}
 
 
 def test_gatus_watches_exactly_the_routes_and_parts_of_the_blueprint() -> None:

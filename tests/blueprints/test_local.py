@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from blueprints.catalog import load_catalog
@@ -26,8 +25,9 @@ from blueprints.trace import trace
 from orgs.needs_file import needs_from
 from provisioning.compose import read_stack
 from sprocket_v2.errors import CatalogError, NeedsError, ResolveError
-from tests.blueprints.cases import HOSTILE, catalog, release, rendering, resolution
-from tests.orgs.answers import answers, needs, printable
+from tests.blueprints.additions import any_additions
+from tests.blueprints.cases import catalog, release, rendering, resolution
+from tests.orgs.answers import answers, needs
 from tests.orgs.test_additions import SERVICE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -199,32 +199,6 @@ def without_additions(stack: dict[str, Any], added: dict[str, dict[str, str]]) -
 def written(value: str) -> str:
     """An environment value in stack.yml: Compose reads $ and Swarm reads {{ as something of their own."""
     return value.replace("{{", '{{"{{"}}').replace("$", "$$")
-
-
-_NAME = st.from_regex(r"\A[a-z][a-z0-9-]{0,15}\Z").filter(lambda name: name not in catalog().components)
-_VARIABLE = st.from_regex(r"\AX_[A-Z]{0,10}[0-9]\Z")
-_ENVIRONMENT = st.dictionaries(_VARIABLE, st.one_of(st.sampled_from(HOSTILE), printable(80)), max_size=3)
-
-
-@st.composite
-def any_additions(draw: st.DrawFn) -> dict[str, Any]:
-    """Any additions that are allowed: hostile text in every value."""
-    services = {}
-    for number, name in enumerate(draw(st.lists(_NAME, max_size=3, unique=True))):
-        services[name] = {
-            "image": "redis:7.0-bookworm",
-            "command": draw(st.lists(st.sampled_from(HOSTILE), max_size=3)),
-            "environment": draw(_ENVIRONMENT),
-            "networks": ["edge", *draw(st.lists(st.sampled_from(["data", "outbound"]), max_size=2, unique=True))],
-            "ports": [f"{20000 + number}:80"] if draw(st.booleans()) else [],
-            "volumes": ["postgres:/data"] if draw(st.booleans()) else [],
-            "secrets": ["local-x"] if draw(st.booleans()) else [],
-            "deploy": {"resources": {"limits": {"memory": "64M"}}},
-        }
-    environment = draw(
-        st.dictionaries(st.sampled_from(["api", "api_migrate", "web", "redis", "postgres", "traefik"]), _ENVIRONMENT, max_size=3)
-    )
-    return {"services": services, "environment": {key: values for key, values in environment.items() if values}}
 
 
 @settings(max_examples=60)

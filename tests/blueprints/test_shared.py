@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from blueprints import context
 from blueprints.access import WayIn
 from blueprints.catalog import TEMPLATES
+from blueprints.forms import answers_from, groups_for
 from blueprints.host_edge import Member, draw_edge, member_of
 from blueprints.shared import EntryName, entry_names, refuse_unshareable, subnet_of
 from blueprints.strict_yaml import load
 from provisioning.compose import read_stack
 from sprocket_v2.errors import PreviewError, RenderError, ResolveError
-from tests.blueprints.cases import rendering, resolution
+from tests.blueprints.cases import catalog, rendering, resolution
 from tests.orgs.answers import needs
 
 EDGE = "host-edge-0123456789ab"
@@ -190,3 +191,14 @@ def test_a_member_is_what_its_bundle_says(access: dict[str, Any]) -> None:
     assert (found.network, found.proxy) == ("testers_entry", "testers_traefik")
     assert len(found.names) == 2
     assert edge(found)["stack.yml"]
+
+
+def test_the_form_keeps_a_lane_somebody_was_asked_for() -> None:
+    groups = groups_for({"access": {**LOCAL, "entry_lane": 7}}, catalog(), (), {})
+    (group,) = [group for group in groups if group.name == "access"]
+    shown = {question.key: (question.kind, question.value) for question in group.questions}
+    assert shown["access.shared"] == ("yes-no", True)
+    assert shown["access.entry_lane"] == ("number", 7)
+    posted = {"access.canonical": ["localhost"], "access.shared": ["on"], "access.entry_lane": ["7"]}
+    assert answers_from(posted, (group,))["access"] == {"canonical": "localhost", "shared": True, "entry_lane": 7}
+    assert answers_from({**posted, "access.entry_lane": [""]}, (group,))["access"] == {"canonical": "localhost", "shared": True}

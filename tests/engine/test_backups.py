@@ -132,9 +132,15 @@ def test_a_backup_goes_live_and_the_applications_come_back(league: League) -> No
 
 
 def test_a_schedule_of_one_minute_makes_one_each_minute_and_keeps_as_many_as_were_asked_for(league: League) -> None:
-    often = league.needs() + "options:\n  backup:\n    every_minutes: 1\n    keep_days: 1\n    keep_at_least: 1\n"
+    often = (
+        league.needs()
+        + "options:\n  backup:\n    every_minutes: 1\n    keep_days: 1\n    keep_at_least: 1\n  postgres:\n    memory_mib: 384\n"
+    )
     _set_needs(league, often)
     league.cli("apply", league.slug, "--yes")
+    # The same apply touches the database's service, so a backup was taken before it.
+    [before] = [item for item in league.cli("backups", league.slug) if item["reason"] == "before-apply"]
+    assert before["checksum_ok"]
     began = time.time()
     found = _wait_for_backups(league, 2, reason="scheduled", since=began, limit_s=150)
     moments = sorted(item["taken"] for item in found if item["reason"] == "scheduled")[-2:]

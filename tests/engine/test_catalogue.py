@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 FEATURES = "features:\n" + "".join(f"  {name}: true\n" for name in Features.model_fields)
 OPTIONS = "options:\n  telegraf:\n    every_s: 5\n    log_port: {port}\n  gatus:\n    every_s: 10\n"
 VOLUMES = {
-    "elo_coordinator", "elo_graph", "grafana_data", "influxdb_data", "loki_data", "minio_data", "n8n_data", "neo4j_data", "openbao_data",
+    "backup_data", "elo_coordinator", "elo_graph", "grafana_data", "influxdb_data", "loki_data", "minio_data", "n8n_data", "neo4j_data", "openbao_data",
     "postgres_data", "rabbitmq_data", "redis_data", "traefik_certificates",
 }  # fmt: skip
 
@@ -178,7 +178,7 @@ def test_gatus_shows_exactly_the_routes_and_services_of_this_blueprint_up(whole:
     assert routes == {"API", "Web", "Grafana", "Gatus", "n8n", "Image generation"}
     parts = {item["name"] for item in found if item["group"] == "Parts"}
     lasting = {service.name.split("_", 1)[1] for service in connect().live_services(whole.slug) if not service.is_job}
-    assert lasting - parts == {"bot", "elo", "traefik"}, "what has no port to ask; Traefik is asked through every address"
+    assert lasting - parts == {"backup", "bot", "elo", "traefik"}, "what has no port to ask; Traefik is asked through every address"
     assert parts <= lasting
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from provisioning.providers.swarm.client import connect
@@ -48,7 +50,7 @@ def test_a_value_and_a_service_come_work_and_go_again(deployed: ControlPlane) ->
     }
     done = deployed.wait(deployed.asked_to_apply(plan))
     assert done["state"] == "succeeded", done["error"]
-    assert any(check["key"] == f"service/{slug}_local_helper" and check["state"] == "ok" for check in done["verdict"]["checks"])
+    assert any(check["name"] == f"service/{slug}_local_helper" and check["state"] == "ok" for check in done["verdict"]["checks"])
     assert _inside(slug, "web", ["sh", "-c", 'printf %s "$LEAGUE_COLOUR"']) == "green {{ 7*7 }} $HOME"
     assert _inside(slug, "local_helper", ["sh", "-c", 'printf %s "$GREETING"']) == "{{ 7*7 }} $HOME"
     assert _inside(slug, "local_helper", ["cat", "/run/secrets/local-webhook"]) == WEBHOOK
@@ -68,3 +70,22 @@ def test_a_value_and_a_service_come_work_and_go_again(deployed: ControlPlane) ->
     left = {(item.kind, item.name) for item in connect().live_objects(slug) if "local" in item.name}
     assert left == {("volume", f"{slug}_local_helper-files")}, "data stays until it is purged"
     assert _inside(slug, "web", ["sh", "-c", 'printf %s "$LEAGUE_COLOUR"']) == ""
+
+
+def test_a_port_that_is_in_use_on_the_machine_is_named_and_nothing_is_left(deployed: ControlPlane) -> None:
+    before = _service_versions(deployed.slug)
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = taken.getsockname()[1]
+        text = ADDITIONS.replace("networks: [data]", f'networks: [edge]\n      ports: ["{port}:6379"]').replace(
+            "      secrets: [local-webhook]\n", ""
+        )
+        deployed.ask(SET_NEEDS, TEXT=deployed.needs() + text.replace("  environment:\n    web:", "  environment:\n    bot:"))
+        done = deployed.wait(deployed.asked_to_apply(deployed.planned()))
+    assert done["state"] == "failed"
+    assert f"port {port} is taken by another program on this machine" in done["error"]["message"]
+    deployed.ask(SET_NEEDS, TEXT=deployed.needs())
+    done = deployed.wait(deployed.asked_to_apply(deployed.planned()))
+    assert done["state"] == "succeeded", done["error"]
+    after = _service_versions(deployed.slug)
+    assert set(after) == set(before)
+    assert {name for name in before if before[name] != after[name]} <= {f"{deployed.slug}_bot"}

@@ -20,7 +20,7 @@ from pathlib import Path
 from blueprints.rendering import write_bundle
 org_actions.set_needs(org=org, actor=alice, text=NEEDS, message="shared")
 newest()
-write_bundle(blueprint_actions.newest_rendering(org=org), Path(TO))
+write_bundle(blueprint_actions.rendering_of_row(blueprint_actions.newest_blueprint(org)), Path(TO))
 say(None)
 """
 

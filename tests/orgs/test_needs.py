@@ -121,6 +121,8 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], str, str]] = [
      "access: canonical is vpn, yet vpn is missing", "describe it, or choose another way"),
     ("one name for two ways", {"access": {"canonical": "lan", "lan": {"host": "box.lan"}, "vpn": {"host": "box.lan", "port": 9000}}},
      'access: lan and vpn are both "box.lan", and could not tell whom to let in', "give each a name of its own"),
+    ("a name beneath another way's", {"access": {"localhost": {"host": "a.localhost"}, "lan": {"host": "api.a.localhost"}}},
+     'access: lan is "api.a.localhost", beneath localhost\'s "a.localhost", whose parts have such names', "give it a name of its own"),
     ("two canonical ways", {"access": {"canonical": ["lan", "localhost"], "lan": {"host": "10.0.0.5"}, "localhost": {"host": "a.localhost"}}},
      'access.canonical: "lan, localhost" is more than one way, and signing in works on exactly one', "choose one of them"),
     ("a public way without a domain", {"access": {"canonical": "public", "public": {"email": "a@b.example"}}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -175,3 +176,36 @@ def test_a_stored_blueprint_is_compared_by_its_name(terminal: Terminal, tmp_path
     terminal.run("diff", "demo/99", "demo/1", code=2)
     assert "no blueprint demo/99" in terminal.said
     assert "the newest is demo/1" in terminal.said
+
+
+def test_backups_kept_here_are_listed_without_docker_and_a_damaged_one_is_called_wrong(terminal: Terminal) -> None:
+    assert "No backups of demo yet" in terminal.run("backups", "demo")
+    assert "no Docker on this machine" in terminal.said
+    content = {"about.json": b'{"reason": "by-hand"}', "database.dump": b"x" * 2048, "rows.jsonl": b""}
+    sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in content.items())
+    for name in ("20300131T040000Z", "20300201T040000Z"):
+        folder = Path(terminal.environment["SPROCKET_DATA_DIR"]) / "backups" / "demo" / name
+        folder.mkdir(parents=True)
+        for file, data in {**content, "SHA256SUMS": sums.encode()}.items():
+            (folder / file).write_bytes(data)
+    (folder / "database.dump").write_bytes(b"y" * 2048)
+    lines = [line.split() for line in terminal.run("backups", "demo").splitlines()]
+    assert lines[0] == ["backup", "age", "size", "checksum", "reason", "where"]
+    assert [(line[0], line[3:6]) for line in lines[1:]] == [
+        ("20300201T040000Z", ["2.0", "KiB", "WRONG"]),
+        ("20300131T040000Z", ["2.0", "KiB", "ok"]),
+    ]
+    assert [(item["name"], item["checksum_ok"]) for item in terminal.json("backups", "demo")] == [
+        ("20300201T040000Z", False),
+        ("20300131T040000Z", True),
+    ]
+
+
+def test_a_restore_names_what_is_missing_before_it_asks_docker(terminal: Terminal) -> None:
+    terminal.run("restore", "demo", "../x", "--to", "scratch", code=2)
+    assert "no backup is called '../x'" in terminal.said
+    terminal.run("restore", "demo", "newest", "--to", "live", code=5)
+    assert "--yes" in terminal.said
+    terminal.run("restore", "demo", "newest", "--to", "elsewhere", code=2)
+    terminal.run("backup", "demo", code=1)
+    assert "no Docker on this machine" in terminal.said

@@ -39,6 +39,15 @@ def test_in_words_it_says_who_is_let_in_and_what_to_register() -> None:
         assert part in done.stdout, part
 
 
+def test_a_public_way_shows_its_records_though_no_image_is_pinned_yet() -> None:
+    file = LAN.parents[1] / "public" / "needs.yaml"
+    done = subprocess.run([*SPROCKET, "routes", str(file), "--json"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert [(row["dns"]["type"], row["dns"]["name"], row["certificate"]) for row in json.loads(done.stdout)["routes"]] == [
+        ("A", "api.league.example.org", "staging"),
+        ("A", "league.example.org", "staging"),
+    ]
+
+
 def test_a_needs_file_cannot_be_probed() -> None:
     done = subprocess.run([*SPROCKET, "routes", str(LAN), "--probe"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2

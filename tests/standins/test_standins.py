@@ -24,6 +24,9 @@ from standin.serve import Ask, make_server
 from standin.settings import MissingSetting, Settings
 from standin.web import Web
 
+from tests.certificates import make_authority
+from tests.provisioning.test_probe import site as tls_site
+
 
 def _settings(
     folder: Path, environ: dict[str, str], config: dict[str, Any] | None = None, secrets: dict[str, str] | None = None
@@ -54,6 +57,15 @@ def test_an_empty_secret_in_the_environment_counts_as_absent_and_a_file_is_trimm
 def test_a_missing_setting_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingSetting, match=r"missing setting WEB_URL \(or web.url"):
         _settings(tmp_path, {}).value("WEB_URL", "web.url")
+
+
+def test_the_sites_own_calls_trust_the_authority_they_are_told_of_and_no_other(tmp_path: Path) -> None:
+    authority = make_authority(tmp_path, ["127.0.0.1"])
+    with tls_site(authority=authority) as port:
+        config = {"client": {"gqlUrl": f"127.0.0.1:{port}", "secure": True}}
+        told = {"NODE_EXTRA_CA_CERTS": str(authority.certificate)}
+        assert Web(_settings(tmp_path, {}, config)).ask_api().status == 502
+        assert Web(_settings(tmp_path, told, config)).ask_api().status == 200
 
 
 def test_the_site_refuses_an_api_address_with_a_scheme(tmp_path: Path) -> None:

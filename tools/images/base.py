@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sprocket_v2.errors import SetupError
 
-_BASES = {
+PACKAGES = {
     "sprocket/base:bookworm": ("postgresql-15", "redis-server", "python3", "ca-certificates"),
     "sprocket/broker-base:bookworm": ("rabbitmq-server", "ca-certificates"),
 }
@@ -21,7 +21,7 @@ Say = Callable[[str], None]
 
 def contents(base: str) -> tuple[str, ...]:
     """The packages of a base."""
-    return _BASES[base]
+    return PACKAGES[base]
 
 
 def archive_of(base: str, archive: Path, say: Say) -> Path:

@@ -100,7 +100,7 @@ def postgres(certificates: Certificates) -> Iterator[Server]:
     """Debian's PostgreSQL with TLS and passwords, in a folder whose path somebody other than root can walk."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
-        pytest.fail("no PostgreSQL server: apt-get install postgresql")
+        pytest.skip("no PostgreSQL server here: apt-get install postgresql")
     folder = Path(tempfile.mkdtemp(prefix="sprocket-pg-"))
     server = Server(folder, free_port(), found[-1].parent)
     as_somebody = _not_root(folder)
