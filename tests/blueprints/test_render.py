@@ -93,7 +93,7 @@ def test_a_template_cannot_read_beside_the_templates(tmp_path: Path, outside: st
 @pytest.mark.parametrize(
     ("template", "old", "new", "message"),
     [
-        (SHARED, "    image: {{ service.image | q }}", "    image: {{ service.key | q }}", "services.backup.image: the file says"),
+        (SHARED, "    image: {{ service.image | q }}", "    image: {{ service.key | q }}", "services.postgres.image: the file says"),
         (SHARED, "    init: true", "    init: true\n    privileged: true", "key 'privileged' is not taken"),
         (STACK, "      - sh\n", "      - sh # {{ org.name | q }}\n", "value 'Test League' did not come back as a value of its own"),
         (ROUTES, "http:\n", "http:\nhttp:\n", "key 'http' twice"),

@@ -118,7 +118,7 @@ def test_explain_says_why_each_component_is_there(league: Path) -> None:
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["component", "memory", "because"]
-    assert [line.split()[0] for line in lines[1:8]] == ["backup", "postgres", "redis", "api", "bot", "web", "traefik"]
+    assert [line.split()[0] for line in lines[1:8]] == ["postgres", "backup", "redis", "api", "bot", "web", "traefik"]
     assert "bot        256 MiB  Discord bot = yes" in done.stdout
     assert " MiB in all." in lines[-1]
 
