@@ -130,7 +130,7 @@ def test_everything_is_new_where_nothing_was() -> None:
     comparison = compare(None, rendering(), None, needs())
     assert comparison.old_digest == ""
     assert {c.change for c in comparison.components} == {"added"}
-    assert [c.name for c in comparison.components] == ["backup", "postgres", "redis", "api", "bot", "web", "traefik"]
+    assert [c.name for c in comparison.components] == ["postgres", "backup", "redis", "api", "bot", "web", "traefik"]
     assert {f.change for f in comparison.files} == {"added"}
     assert comparison.disruption == "none"
     assert comparison.needs is not None
