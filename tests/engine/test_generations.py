@@ -38,14 +38,14 @@ GENERATIONS = [
         "v2-monolith",
         "features:\n  replays: true\n  template_editor: true\n",
         True,
-        frozenset({"postgres", "redis", "minio", "monolith", "monolith-editor", "replay-parse", "web", "traefik"}),
+        frozenset({"postgres", "backup", "redis", "minio", "monolith", "monolith-editor", "replay-parse", "web", "traefik"}),
         ("monolith", ("curl", "http://127.0.0.1:3001/healthz"), {"status": "ok", "runtime": "monolith", "services": _ALL_SEVEN}),
     ),
     Generation(
         "v2-bun",
         "features:\n  scrims: true\n  notifications: true\n  skill_ratings: true\n",
         False,
-        frozenset({"postgres", "bun-api", "bun-bot", "bun-web", "traefik"}),
+        frozenset({"postgres", "backup", "bun-api", "bun-bot", "bun-web", "traefik"}),
         ("bun-web", ("curl", "http://127.0.0.1:3000/__standin/api"), {"asked": "http://bun-api:3000/health", "status": 200}),
     ),
 ]
