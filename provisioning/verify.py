@@ -82,13 +82,13 @@ class Deployment:
             yield from self._web()
         if "api" in self.roles:
             yield from self._api()
+        yield from probe(self.blueprint, self.address, self._patience)
         if "web" in self.roles and "api" in self.roles:
-            yield self._web_reaches_api()
+            yield self._web_reaches_api()  # after the probe, which waits for certificates that are still being issued
         if "bot" in self.roles:
             yield self._bot()
         if "secret-server" in self.roles:
             yield self._secret_server()
-        yield from probe(self.blueprint, self.address, self._patience)
         yield from self._data_is_closed()
         yield from self._usable()
 

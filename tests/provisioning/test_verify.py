@@ -447,6 +447,17 @@ def test_it_finds_a_site_that_does_not_reach_the_api(blueprint: dict[str, Any], 
     assert "aliases" in check.hint
 
 
+def test_the_way_from_inside_is_tried_after_every_route_whose_certificate_may_still_be_on_its_way(
+    blueprint: dict[str, Any], reader: Reader, site: Site
+) -> None:
+    row = {"way": "localhost", "component": "web", "title": "Web", "host": WEB, "port": site.port, "url": f"http://{WEB}:{site.port}",
+           "router": "localhost-web", "path": "/auth/login", "tls": False, "certificate": "", "canonical": True, "allowed": []}  # fmt: skip
+    verdict = _look({**blueprint, "routes": [row]}, reader)
+    assert _found(verdict, "way/localhost/web").state == "ok"
+    names = [check.name for check in verdict.checks]
+    assert names.index("way/localhost/web") < names.index("inside/web-api")
+
+
 def test_a_real_web_is_asked_from_inside_its_container(blueprint: dict[str, Any], reader: Reader) -> None:
     blueprint["images"] = "real"
     _look(blueprint, reader)
