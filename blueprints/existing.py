@@ -14,17 +14,17 @@ _POOLS = {"api": 2}  # the API keeps a pool for its models beside the one all ba
 
 
 def existing_data(resolution: Resolution) -> dict[str, Any]:
-    """Each kind that is outside, with address, names and demands; a kind that is in the deployment is left out."""
+    """Each kind that is outside, with address, names and demands; one that is in the deployment, or that nothing here uses, is left out."""
     found: dict[str, Any] = {}
     database, cache = context.database_facts(resolution), context.cache_facts(resolution)
-    if database["where"] == "managed":
+    if database["where"] == "managed" and DATABASE_SECRET in resolution.secrets:
         kept = {key: database[key] for key in ("host", "port", "name", "user")}
         found["database"] = {**kept, "secret": DATABASE_SECRET, "connections": connections(resolution)}
-    if resolution.needs.storage.existing is not None:
+    if resolution.needs.storage.existing is not None and set(STORAGE_SECRETS) <= set(resolution.secrets):
         storage = context.storage_facts(resolution)
         kept = {key: storage[key] for key in ("host", "port", "tls", "buckets")}
         found["storage"] = {**kept, "secrets": list(STORAGE_SECRETS), "public_pictures": _has_role(resolution, "image-generation")}
-    if cache["where"] == "existing":
+    if cache["where"] == "existing" and CACHE_SECRET in resolution.secrets:
         kept = {key: cache[key] for key in ("host", "port", "tls")}
         found["cache"] = {**kept, "secret": CACHE_SECRET, "json": _has_role(resolution, "notifications")}
     return found
@@ -44,4 +44,4 @@ def connections(resolution: Resolution) -> dict[str, int]:
 
 
 def _has_role(resolution: Resolution, role: str) -> bool:
-    return any(component.manifest.role == role for component in resolution.components)
+    return any(role in (component.manifest.role, *component.plays) for component in resolution.components)
