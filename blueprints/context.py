@@ -51,6 +51,7 @@ def facts(resolution: Resolution) -> Plain:
         "public_urls": public_urls(resolution),
         "probes": probes(resolution),
         "status_routes": status_routes(resolution),
+        "log_port": _log_port(resolution),
         "release": resolution.release,
         "ping_port": PING_PORT,
     }
@@ -216,7 +217,7 @@ def component_context(resolution: Resolution, component: ResolvedComponent, conf
         configs: the component's rendered config files, by path relative to its config folder.
         shared: `facts` of the resolution, with routers and entry ports.
     """
-    services = {service.key: _service(resolution, component, service, configs) for service in component.services}
+    services = {service.key: _service(resolution, component, service, configs, shared["log_port"]) for service in component.services}
     values = {**shared, "component": component.name, "inputs": dict(component.inputs), "services": services}
     if component.name == LOCAL:
         values["own"] = [{**service, **_own(resolution.local[key])} for key, service in services.items()]
@@ -271,7 +272,9 @@ def config_name(slug: str, component: str, file: str, text: str) -> str:
     return docker_name(slug, component, part_of(file), content_version(text))
 
 
-def _service(resolution: Resolution, component: ResolvedComponent, service: ServiceManifest, configs: Mapping[str, str]) -> Plain:
+def _service(
+    resolution: Resolution, component: ResolvedComponent, service: ServiceManifest, configs: Mapping[str, str], log_port: int
+) -> Plain:
     slug = resolution.needs.slug
     job = service.is_job
     memory_mib = int(component.inputs[service.memory])
@@ -287,7 +290,7 @@ def _service(resolution: Resolution, component: ResolvedComponent, service: Serv
         "volumes": [{"source": f"{component.name}_{part}", "target": path} for part, path in service.volumes.items()],
         "tmpfs": list(service.tmpfs),
         "ports": _ports(resolution, component, service),
-        "logging": _logging(resolution, service),
+        "logging": _logging(log_port, service),
         "health": None if service.health.none else {
             "test": list(service.health.test),
             "interval": f"{service.health.interval_s}s",
@@ -324,12 +327,17 @@ def _ports(resolution: Resolution, component: ResolvedComponent, service: Servic
     return ports
 
 
-def _logging(resolution: Resolution, service: ServiceManifest) -> Plain:
-    """Docker keeps the last lines itself; with log search on it also sends them to the collector, over UDP, which waits for nobody."""
+def _log_port(resolution: Resolution) -> int:
+    """The collector's port for log lines; 0 where nothing keeps them."""
     collector = resolution.playing("collector")
-    if resolution.playing("logs") is None or collector is None:
+    return 0 if resolution.playing("logs") is None or collector is None else int(collector.inputs["log_port"])
+
+
+def _logging(log_port: int, service: ServiceManifest) -> Plain:
+    """Docker keeps the last lines itself; with log search on it also sends them to the collector, over UDP, which waits for nobody."""
+    if not log_port:
         return {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
-    address = f"udp://127.0.0.1:{collector.inputs['log_port']}"
+    address = f"udp://127.0.0.1:{log_port}"
     return {"driver": "syslog", "options": {"syslog-address": address, "syslog-format": "rfc5424", "tag": service.key}}
 
 

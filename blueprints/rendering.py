@@ -79,7 +79,8 @@ def _json(value: object, margin: str) -> str:
         ]
         return f"{{{inner}{f',{inner}'.join(items)}{margin}}}"
     if isinstance(value, (list, tuple)) and value:
-        return f"[{inner}{f',{inner}'.join([_json(item, inner) for item in value])}{margin}]"
+        items = [encode_basestring(item) if type(item) is str else _json(item, inner) for item in value]
+        return f"[{inner}{f',{inner}'.join(items)}{margin}]"
     return _encode(value)
 
 

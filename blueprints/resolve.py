@@ -123,7 +123,7 @@ class Resolution:
 
     def playing(self, role: str) -> ResolvedComponent | None:
         """The component that fills a role in this generation, by its name, its role or beside its own."""
-        return next((component for component in self.components if role in component.parts), None)
+        return next((c for c in self.components if role in (c.manifest.name, c.manifest.role) or role in c.plays), None)
 
 
 def resolve(needs: Needs, catalog: Catalog, lock: Lock | None = None, attachments: Mapping[str, bytes] | None = None) -> Resolution:

@@ -6,7 +6,7 @@ Traefik's routers are made from these rows, and the page, the command and the pr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from blueprints.access import WayIn
@@ -71,9 +71,10 @@ class Route:
 
 def routes(resolution: Resolution) -> tuple[Route, ...]:
     """Every row, the canonical way's first."""
+    callbacks = _callbacks(resolution)
     return tuple(
         _route(
-            _callbacks(resolution),
+            callbacks,
             way,
             way is resolution.ways[0],
             component.manifest,
@@ -93,7 +94,12 @@ def any_images(catalog: Catalog) -> Lock:
 
 def routes_data(rows: Sequence[Route]) -> list[dict[str, Any]]:
     """The rows as blueprint.json keeps them."""
-    return [{**asdict(row), "callbacks": dict(row.callbacks), "allowed": list(row.allowed)} for row in rows]
+    names = [field.name for field in fields(Route)]  # asdict would copy every value deeply, slowly
+    return [
+        {name: getattr(row, name) for name in names}
+        | {"dns": asdict(row.dns), "callbacks": dict(row.callbacks), "allowed": list(row.allowed)}
+        for row in rows
+    ]
 
 
 def entry_port(way: WayIn, subdomain: str | None) -> int | None:
