@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -125,7 +126,12 @@ def test_a_name_of_another_organization_is_refused_before_anything_happens(both:
 
 def test_an_edge_that_was_removed_by_hand_comes_back_with_an_apply(both: SharedHost) -> None:
     edge = both.edge
-    connect().remove("service", f"{edge}_traefik")
+    swarm = connect()
+    swarm.remove("service", f"{edge}_traefik")
+    limit = time.monotonic() + 20
+    while not swarm.is_port_free(both.port):  # its last task ends a moment later
+        assert time.monotonic() < limit
+        time.sleep(0.2)
     plan = both.plan(both.one)
     assert plan["edge"]["op"] == "start"
     assert both.apply(plan["id"])["state"] == "succeeded"
