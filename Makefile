@@ -16,7 +16,7 @@ demo: ## the demo organization, from needs to a verified deployment (IMAGES=real
 	@$(PYTHON) tools/setup/bootstrap.py runtime
 	@$(RUN) -m tools.setup.system docker
 	@$(RUN) -m tools.setup.pulumi --quiet
-	@$(RUN) -m tools.images ensure --images $(IMAGES)
+	@$(RUN) -m tools.images ensure --images $(IMAGES) --needs orgs/demo.yaml
 	@.venv/bin/sprocket demo up --images $(IMAGES)
 
 demo-down: ## remove all that the demo made
@@ -58,6 +58,7 @@ bench: ## measure, as ratios in one run
 golden: ## rewrite the golden cases; review them like code
 	@$(PYTHON) tools/setup/bootstrap.py dev
 	@$(RUN) -m tools.golden
+	@$(RUN) -m tools.catalogue
 
 lock: ## lock dependencies anew, with hashes and without addresses
 	@$(PYTHON) tools/setup/bootstrap.py dev

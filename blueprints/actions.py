@@ -134,12 +134,6 @@ def resolve_newest(*, org: Organization) -> Resolution:
     return resolve_needs(org=org, needs=needs_of(_newest_needs(org)))
 
 
-def newest_rendering(*, org: Organization) -> Rendering | None:
-    """The newest blueprint's files, for export."""
-    row = newest_blueprint(org)
-    return rendering_of_row(row) if row else None
-
-
 def compare_blueprints(old: Blueprint | None, new: Blueprint) -> Comparison:
     """Compare two stored blueprints of one organization, with the needs behind them.
 
@@ -153,6 +147,7 @@ def compare_blueprints(old: Blueprint | None, new: Blueprint) -> Comparison:
         rendering_of_row(new),
         needs_of(old.needs_revision) if old else None,
         needs_of(new.needs_revision),
+        load_catalog().option_titles(),
     )
 
 

@@ -9,16 +9,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from blueprints.access import WayIn, aliases
+from blueprints.catalog import LOCAL
 from blueprints.certificates import certificate_facts
 from blueprints.manifest import ServiceManifest
 from blueprints.names import content_version, docker_name, part_of
+from blueprints.profile import INSIDE
 from blueprints.resolve import Resolution, ResolvedComponent, ResolvedSecret
 from blueprints.routes import routes
+from blueprints.shared import NETWORK as ENTRY
+from blueprints.shared import shared_facts
+from orgs.additions import LocalService
 
 Plain = dict[str, Any]
 READABLE = 0o444
 PING_PORT = 19000
-QUEUES = ("core", "bot", "analytics", "matchmaking", "notification", "events", "image_generation", "submission")
 
 
 def facts(resolution: Resolution) -> Plain:
@@ -31,21 +35,57 @@ def facts(resolution: Resolution) -> Plain:
         "deputy": needs.deputy.model_dump() if needs.deputy else {"name": "", "contact": ""},
         "stand_ins": needs.applications == "stand-in",
         "access": way_facts(canonical),
+        "shared": shared_facts(needs),
         "ways": [way_facts(way) for way in resolution.ways],
         "certificates": certificate_facts(needs.access, resolution.ways),
         "cors_origins": ",".join(dict.fromkeys(way.web_origin for way in resolution.ways)),
         "database": database_facts(resolution),
         "storage": storage_facts(resolution),
         "cache": cache_facts(resolution),
-        "queues": {queue: f"{needs.slug}-{queue.replace('_', '-')}" for queue in QUEUES},
+        "metrics": metrics_facts(resolution),
+        "queues": {queue: f"{needs.slug}-{queue.replace('_', '-')}" for queue in resolution.profile.queues},
         "discord": {"bot": needs.discord.bot, "prefix": needs.discord.prefix},
-        "deployed": {component.name: True for component in resolution.components},
+        "deployed": {part: True for component in resolution.components for part in component.parts},
+        "part": service_names(resolution),
+        "generation": generation_facts(resolution),
         "public_urls": public_urls(resolution),
         "probes": probes(resolution),
         "status_routes": status_routes(resolution),
         "release": resolution.release,
         "ping_port": PING_PORT,
     }
+
+
+def service_names(resolution: Resolution) -> dict[str, str]:
+    """Role or component name -> the Docker name of its first service, for whoever has to look at it by hand."""
+    slug = resolution.needs.slug
+    named = [(c, docker_name(slug, *c.services[0].key.split("_", 1))) for c in resolution.components if c.services]
+    return {part: name for component, name in named for part in component.parts}
+
+
+def generation_facts(resolution: Resolution) -> Plain:
+    """What only this generation of the applications knows: where it answers, signs in, and shows that it can be used."""
+    profile, way = resolution.profile, resolution.ways[0]
+    api, web = resolution.playing("api"), resolution.playing("web")
+    probe = next((s.probe for s in api.services if s.key == api.manifest.routed_service), None) if api else None
+    health = probe.path if probe else "/"
+    inside = f"http://{api.manifest.routed_service}:{api.manifest.port}" if api else ""
+    login, site = profile.login, profile.site
+    return {
+        "login": {
+            "start": f"{way.api_origin}{login.start}" if login.start else "",
+            "callbacks": {provider: f"{way.api_origin}{path}" for provider, path in login.callbacks.items()},
+        },
+        "site": {
+            "port": web.manifest.port if web else 0, "page": site.page, "redirects": site.redirects, "marker": site.marker,
+            "asks": f"{inside if site.calls == INSIDE else way.api_origin}{health}", "ask": list(site.ask),
+        },
+        "api": {
+            "health": health, "graphql": profile.api.graphql, "bare_query_status": profile.api.bare_query_status,
+            "checks_origin": profile.api.checks_origin,
+        },
+        "tables": {"organization": profile.tables.organization, "people": list(profile.tables.people)},
+    }  # fmt: skip
 
 
 def public_urls(resolution: Resolution) -> dict[str, str]:
@@ -104,8 +144,8 @@ def storage_facts(resolution: Resolution) -> Plain:
     if existing is not None:
         facts = {"used": True, "host": existing.host, "port": existing.port, "tls": existing.tls}
         buckets = {"replays": existing.replays_bucket, "images": existing.images_bucket}
-    elif resolution.component("minio"):
-        facts = {"used": True, "host": "minio", "port": 9000, "tls": False}
+    elif store := resolution.playing("storage"):
+        facts = {"used": True, "host": store.name, "port": 9000, "tls": False}
     else:
         facts = {"used": False, "host": "object-storage.invalid", "port": 9000, "tls": False}
     usual = 443 if facts["tls"] else 80
@@ -119,6 +159,12 @@ def cache_facts(resolution: Resolution) -> Plain:
     if existing is not None:
         return {"where": "existing", "host": existing.host, "port": existing.port, "tls": existing.tls}
     return {"where": "deployment", "host": "redis", "port": 6379, "tls": False}
+
+
+def metrics_facts(resolution: Resolution) -> Plain:
+    """Where figures go. Where nothing keeps them it is a placeholder, `used` is false: who reads it refuses to start without an address."""
+    store = resolution.playing("influxdb")
+    return {"used": store is not None, "address": f"http://{store.name if store else 'metrics.invalid'}:8086"}
 
 
 def routers(resolution: Resolution) -> list[Plain]:
@@ -171,7 +217,38 @@ def component_context(resolution: Resolution, component: ResolvedComponent, conf
         shared: `facts` of the resolution, with routers and entry ports.
     """
     services = {service.key: _service(resolution, component, service, configs) for service in component.services}
-    return {**shared, "component": component.name, "inputs": dict(component.inputs), "services": services}
+    values = {**shared, "component": component.name, "inputs": dict(component.inputs), "services": services}
+    if component.name == LOCAL:
+        values["own"] = [{**service, **_own(resolution.local[key])} for key, service in services.items()]
+    return values
+
+
+def _own(service: LocalService) -> Plain:
+    """What an organization's own service says about itself beside what every service has."""
+    return {
+        "entrypoint": list(service.entrypoint or ()),
+        "command": list(service.command or ()),
+        "user": service.user or "",
+        "environment": [{"name": name, "text": swarm_text(text)} for name, text in service.environment.items()],
+    }
+
+
+def swarm_text(text: str) -> str:
+    """An environment value as Swarm takes it for text: it expands templates of its own there (measured), so two braces are escaped."""
+    return text.replace("{{", '{{"{{"}}')
+
+
+def added_environment(resolution: Resolution, component: ResolvedComponent) -> dict[str, list[Plain]]:
+    """Service key -> the values that local additions give to a service of the release; services without any are left out."""
+    slug = resolution.needs.slug
+    return {
+        service.key: [
+            {"name": name, "value": swarm_text(value), "labels": labels(slug, component.name, f"service/{service.key}")}
+            for name, value in added.items()
+        ]
+        for service in component.services
+        if (added := resolution.needs.additions.environment.get(service.key))
+    }
 
 
 def labels(slug: str, component: str, resource: str) -> Plain:
@@ -237,17 +314,20 @@ def _service(resolution: Resolution, component: ResolvedComponent, service: Serv
 
 def _ports(resolution: Resolution, component: ResolvedComponent, service: ServiceManifest) -> list[Plain]:
     ports: list[Plain] = []
-    if service.publishes_entry_ports:
-        ports += [{"number": port, "protocol": "tcp"} for port in entry_ports(resolution)]
+    if service.publishes_entry_ports and not resolution.needs.access.shared:
+        ports += [{"number": port, "target": port, "protocol": "tcp"} for port in entry_ports(resolution)]
     if service.udp_port:
-        ports.append({"number": int(component.inputs[service.udp_port]), "protocol": "udp"})
+        number = int(component.inputs[service.udp_port])
+        ports.append({"number": number, "target": number, "protocol": "udp"})
+    if service.key in resolution.local:
+        ports += [{"number": p.published, "target": p.target, "protocol": p.protocol} for p in resolution.local[service.key].ports]
     return ports
 
 
 def _logging(resolution: Resolution, service: ServiceManifest) -> Plain:
     """Docker keeps the last lines itself; with log search on it also sends them to the collector, over UDP, which waits for nobody."""
-    collector = resolution.component("telegraf")
-    if resolution.component("loki") is None or collector is None or service.udp_port:
+    collector = resolution.playing("collector")
+    if resolution.playing("logs") is None or collector is None:
         return {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
     address = f"udp://127.0.0.1:{collector.inputs['log_port']}"
     return {"driver": "syslog", "options": {"syslog-address": address, "syslog-format": "rfc5424", "tag": service.key}}
@@ -275,11 +355,13 @@ def probes(resolution: Resolution) -> list[Plain]:
 
 def status_routes(resolution: Resolution) -> list[Plain]:
     """What people reach on the canonical way, as addresses that answer below 400."""
-    found = []
+    found, urls = [], public_urls(resolution)
     for component in resolution.components:
-        routed = next((s for s in component.services if s.key == component.manifest.routed_service), None)
-        url = resolution.ways[0].api_origin if component.subdomain == "api" else public_urls(resolution).get(component.name)
-        if url and routed is not None and component.subdomain is not None:
+        if component.name not in urls:
+            continue
+        routed = next(s for s in component.services if s.key == component.manifest.routed_service)
+        url = resolution.ways[0].api_origin if component.subdomain == "api" else urls[component.name]
+        if url:
             found.append({"title": component.manifest.title, "url": f"{url}{routed.probe.path if routed.probe else '/'}"})
     return found
 
@@ -289,7 +371,7 @@ def _networks(resolution: Resolution, service: ServiceManifest) -> list[Plain]:
     if service.publishes_entry_ports:
         subdomains = tuple(c.subdomain for c in resolution.components if c.subdomain is not None)
         names += aliases(resolution.ways, subdomains)
+    networks = (*service.networks, ENTRY) if service.publishes_entry_ports and resolution.needs.access.shared else service.networks
     return [
-        {"key": network, "aliases": list(dict.fromkeys(names)) if index == 0 else [service.key]}
-        for index, network in enumerate(service.networks)
+        {"key": network, "aliases": list(dict.fromkeys(names)) if index == 0 else [service.key]} for index, network in enumerate(networks)
     ]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from blueprints.local_lines import differs_locally
 from blueprints.rendering import LOCK, MANIFEST, SECRETS, STACK, Rendering
 from blueprints.strict_yaml import load
 from orgs.needs import Needs
 
 # In rising order of what it costs.
 DISRUPTIONS = ("none", "rolling update", "restart", "recreate", "data at risk")
-_DERIVED = frozenset({MANIFEST, LOCK, SECRETS, "RUNBOOK.md", "fill.sh", "deploy.sh"})
+_DERIVED = frozenset({MANIFEST, LOCK, SECRETS, "RUNBOOK.md", "fill.sh", "deploy.sh", "own-ports.yml"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +25,21 @@ class NeedChange:
     old: str
     new: str
 
+    @property
+    def local(self) -> bool:
+        """It is about the organization's own additions."""
+        return self.key.startswith("additions.")
+
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field of a service that differs, in words, with its values; a secret has none."""
+    """One field of a service that differs, in words, with its values; a secret has none. `local`: not the release's doing."""
 
     service: str
     field: str
     old: str
     new: str
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,11 @@ class ComponentChange:
     gap_s: int
     keeps: tuple[str, ...]
 
+    @property
+    def local(self) -> bool:
+        """All of it is the organization's own additions."""
+        return self.name == "local" or (bool(self.fields) and all(change.local for change in self.fields))
+
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
@@ -68,6 +80,11 @@ class FileChange:
     derived: bool
     old: str
     new: str
+
+    @property
+    def local(self) -> bool:
+        """Lines of local additions are among those that differ."""
+        return self.path == STACK and differs_locally(self.old, self.new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +111,20 @@ class Comparison:
 EMPTY = Rendering({MANIFEST: "{}\n", STACK: "{}\n", SECRETS: '{"secrets": {}}\n', LOCK: "{}\n"})
 
 
-def compare(old: Rendering | None, new: Rendering, old_needs: Needs | None = None, new_needs: Needs | None = None) -> Comparison:
+def compare(
+    old: Rendering | None,
+    new: Rendering,
+    old_needs: Needs | None = None,
+    new_needs: Needs | None = None,
+    option_titles: Mapping[str, str] | None = None,
+) -> Comparison:
     """Compare two renderings.
 
     Args:
         old: what is there; None for nothing yet.
         new: what would be.
         old_needs, new_needs: the answers behind them, where known.
+        option_titles: from the catalog, the words of components' own questions.
     Returns:
         Comparison: components in start order; files by consequence, derived ones last.
     """
@@ -108,7 +132,7 @@ def compare(old: Rendering | None, new: Rendering, old_needs: Needs | None = Non
     components = tuple(_components(before, new)) if before.files[STACK] != new.files[STACK] else ()
     needs = None
     if new_needs is not None and (old_needs is not None or old is None):
-        needs = tuple(_need_changes(old_needs, new_needs))
+        needs = tuple(_need_changes(old_needs, new_needs, option_titles or {}))
     return Comparison(
         old_digest=old.digest if old else "",
         new_digest=new.digest,
@@ -118,19 +142,21 @@ def compare(old: Rendering | None, new: Rendering, old_needs: Needs | None = Non
     )
 
 
-def _need_changes(old: Needs | None, new: Needs) -> Iterator[NeedChange]:
+def _need_changes(old: Needs | None, new: Needs, option_titles: Mapping[str, str]) -> Iterator[NeedChange]:
     before = dict(_answers(old.model_dump(mode="json"))) if old else {}
     after = dict(_answers(new.model_dump(mode="json")))
     for key in dict.fromkeys((*before, *after)):
         if before.get(key) != after.get(key):
-            yield NeedChange(key, question_title(key), _word(before.get(key)), _word(after.get(key)))
+            unanswered = "the default" if key.startswith("options.") else None
+            title = option_titles.get(key) or question_title(key)
+            yield NeedChange(key, title, _word(before.get(key, unanswered)), _word(after.get(key, unanswered)))
 
 
 def _answers(data: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - plain JSON data
     if isinstance(data, dict):
         for key, value in data.items():
             yield from _answers(value, f"{path}.{key}" if path else key)
-    elif data is not None:
+    elif data is not None and data != []:
         yield path, data
 
 
@@ -160,20 +186,29 @@ def _word(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
+    if isinstance(value, dict):
+        return " ".join(f"{key} {item}" for key, item in value.items() if item is not None)
+    return ", ".join(_word(item) for item in value) if isinstance(value, list) else str(value)
 
 
 def _components(old: Rendering, new: Rendering) -> Iterator[ComponentChange]:
     before, after = _by_component(old), _by_component(new)
     facts = {**_facts(old), **_facts(new)}
+    added = _added_environment(old) | _added_environment(new)
     for name in dict.fromkeys((*after, *before)):
-        change = _component_change(name, facts[name], before.get(name, {}), after.get(name, {}))
+        change = _component_change(name, facts[name], before.get(name, {}), after.get(name, {}), added)
         if change is not None:
             yield change
 
 
 def _facts(rendering: Rendering) -> dict[str, dict[str, Any]]:
     return {component["name"]: component for component in rendering.blueprint.get("components", ())}
+
+
+def _added_environment(rendering: Rendering) -> set[tuple[str, str]]:
+    """(service key, field) of every value that local additions give to a service of the release."""
+    added: dict[str, list[str]] = rendering.blueprint.get("local", {}).get("environment", {})
+    return {(key, f"environment.{name}") for key, names in added.items() for name in names}
 
 
 def _by_component(rendering: Rendering) -> dict[str, dict[str, dict[str, Any]]]:
@@ -198,12 +233,17 @@ def _by_component(rendering: Rendering) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def _component_change(
-    name: str, facts: Mapping[str, Any], old: Mapping[str, dict[str, Any]], new: Mapping[str, dict[str, Any]]
+    name: str,
+    facts: Mapping[str, Any],
+    old: Mapping[str, dict[str, Any]],
+    new: Mapping[str, dict[str, Any]],
+    added: set[tuple[str, str]],
 ) -> ComponentChange | None:
     if old == new:
         return None
     change = "changed" if old and new else "added" if new else "removed"
-    fields = tuple(_fields(old, new)) if change == "changed" else ()
+    found = _fields(old, new) if change == "changed" else ()
+    fields = tuple(replace(field, local=name == "local" or (field.service, field.field) in added) for field in found)
     kept = {v["name"] for s in old.values() for v in s["volumes"].values() if "name" in v}
     still = {v["name"] for s in new.values() for v in s["volumes"].values() if "name" in v}
     disruption = _disruption(change, old, new)

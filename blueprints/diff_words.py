@@ -73,9 +73,10 @@ def listed(words: list[str]) -> str:
 
 def component_line(change: ComponentChange) -> str:
     """One component's change on one line."""
-    details = ", ".join(f"{f.field} {f.old or 'none'} → {f.new or 'none'}" for f in change.fields[:4])
+    details = ", ".join(f"{f.field}{' (local)' if f.local else ''} {f.old or 'none'} → {f.new or 'none'}" for f in change.fields[:4])
     more = f", {len(change.fields) - 4} more" if len(change.fields) > 4 else ""
-    return f"{SIGNS[change.change]} {change.title} ({change.disruption})" + (f": {details}{more}" if details else "")
+    kind = f"local, {change.disruption}" if change.local else change.disruption
+    return f"{SIGNS[change.change]} {change.title} ({kind})" + (f": {details}{more}" if details else "")
 
 
 def markdown(comparison: Comparison) -> str:
@@ -85,7 +86,7 @@ def markdown(comparison: Comparison) -> str:
             f"**For how long:** {_text(summary.how_long)}", f"**Undo:** {_text(summary.undo)}"]  # fmt: skip
     body = []
     for need in (comparison.needs or ()) if comparison.old_digest else ():
-        body.append(f"- {_text(need.title)}: {_text(need.old or 'none')} → {_text(need.new or 'none')}")
+        body.append(f"- {_text(need.title)}{' (local)' if need.local else ''}: {_text(need.old or 'none')} → {_text(need.new or 'none')}")
     body += [f"- `{_line(component_line(change)).replace('`', '´')}`" for change in comparison.components]
     derived = sum(file.derived for file in comparison.files)
     shown = len(comparison.files) - derived

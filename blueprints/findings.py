@@ -8,8 +8,10 @@ from typing import Protocol
 
 from blueprints.access import WayIn
 from blueprints.certificates import PER_DOMAIN_AND_WEEK, SAME_NAMES_AND_WEEK, budget
+from blueprints.closure import holds
 from blueprints.lock import UNRESOLVED, LockedImage
 from blueprints.manifest import Manifest
+from blueprints.profile import Profile
 from orgs.needs import Needs
 from sprocket_v2.errors import ResolveError
 
@@ -21,6 +23,8 @@ class Deployed(Protocol):
     def manifest(self) -> Manifest: ...
     @property
     def subdomain(self) -> str | None: ...
+    @property
+    def parts(self) -> tuple[str, ...]: ...
     @property
     def images(self) -> Mapping[str, LockedImage]: ...
 
@@ -34,7 +38,7 @@ class Finding:
     hint: str
 
 
-def findings_for(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Deployed]) -> tuple[Finding, ...]:
+def findings_for(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Deployed], profile: Profile) -> tuple[Finding, ...]:
     """All findings, warnings first.
 
     Raises:
@@ -47,6 +51,8 @@ def findings_for(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Dep
         *_routes(ways, components),
         *_images(needs, ways, components),
         *_database(needs),
+        *_generation(needs, profile, components),
+        *_local(needs, components),
     ]
     return tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
 
@@ -54,9 +60,6 @@ def findings_for(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Dep
 def _people(needs: Needs) -> Iterator[Finding]:
     if needs.deputy is None:
         yield Finding("warning", "Nobody can take over from the owner.", "Name a deputy in the needs.")
-    unused = [name for name in needs.login if name != "discord"]
-    if unused:
-        yield Finding("info", f"Login by {', '.join(unused)} is not wired into the applications today.", "Players sign in with Discord.")
 
 
 def _access(needs: Needs, ways: tuple[WayIn, ...]) -> Iterator[Finding]:
@@ -132,6 +135,13 @@ def _images(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Deployed
     loose = [key for c in components for key, image in c.images.items() if image.digest == UNRESOLVED and not image.local_id]
     if not loose:
         return
+    own = [key for key in loose if key.startswith("local_")]
+    if any(way.certificate in ("staging", "live") for way in ways) and own:
+        raise ResolveError(
+            f"the image of {', '.join(own)} goes by tag, without a digest, and access.public lets the whole internet in",
+            hint="write name:tag@sha256:... for a local addition's image; `docker image inspect` shows its digest",
+            where="additions.services",
+        )
     if any(way.certificate in ("staging", "live") for way in ways):
         raise ResolveError(
             f"image digests are unresolved for {', '.join(loose)}, and access.public lets the whole internet in",
@@ -141,15 +151,34 @@ def _images(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Deployed
     yield Finding("info", f"Images go by tag, without a digest: {', '.join(loose)}.", "`sprocket images lock` pins them.")
 
 
-def _database(needs: Needs) -> Iterator[Finding]:
-    if needs.database.where == "deployment" and needs.database.starting_data.kind == "empty":
-        yield Finding(
-            "warning",
-            "The database begins empty: the deployment will run, and nobody can use it yet.",
-            "The applications' migrations do not build an empty database; give a schema file or a backup.",
-        )
+def _generation(needs: Needs, profile: Profile, components: Sequence[Deployed]) -> Iterator[Finding]:
+    """What the generation cannot do, where it matters with these needs."""
+    unused = [name for name in needs.login if name not in profile.login.providers]
+    if unused:
+        yield Finding("info", f"Login by {', '.join(unused)} is not wired into the applications today.", "Players sign in with Discord.")
+    parts = frozenset(part for component in components for part in component.parts)
+    for limit in profile.findings:
+        if all(holds(needs, wanted, "", parts) for wanted in limit.only_when):
+            yield Finding(limit.severity, limit.message, limit.hint)
+
+
+def _local(needs: Needs, components: Sequence[Deployed]) -> Iterator[Finding]:
+    services = sum(len(c.manifest.services) for c in components if c.manifest.name == "local")
+    values = sum(len(names) for names in needs.additions.environment.values())
+    if not services and not values:
+        return
+    parts = [f"{count} {word if count == 1 else f'{word}s'}" for count, word in ((services, "service"), (values, "value")) if count]
     yield Finding(
         "info",
-        "A new player can sign in only when a row for them is in mledb.player, and becomes a member of organization 2.",
-        "The applications of this generation are tied to the reference league so far.",
+        f"Local additions: {' and '.join(parts)}, which no release was tested with.",
+        "They are marked local wherever they show; who added them answers for them.",
     )
+
+
+def _database(needs: Needs) -> Iterator[Finding]:
+    if needs.database.where == "managed":
+        yield Finding(
+            "info",
+            "The database is backed up by its host: there is no backup in this deployment.",
+            "See that the host makes them, and try a restore there.",
+        )

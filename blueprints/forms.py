@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args, get_origin
 
+from blueprints.brings import brought_by_features
 from blueprints.catalog import Catalog
+from blueprints.closure import answered_by
 from blueprints.manifest import Input, Manifest
 from blueprints.resolve import questions_of
-from orgs.needs import WAYS, Features, Needs
+from orgs.fragment import parse_fragment, write_fragment
+from orgs.needs import WAYS, ExistingCache, ExistingStorage, Features, Needs
 
-Kind = Literal["text", "number", "yes-no", "choice", "several", "list", "file"]
+Kind = Literal["text", "number", "yes-no", "choice", "several", "list", "file", "rows", "yaml", "fragment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Question:
     error: str = ""
     minimum: int | None = None
     maximum: int | None = None
+    brings: str = ""
 
     @property
     def id(self) -> str:
@@ -50,7 +54,9 @@ class Group:
     @property
     def is_detail(self) -> bool:
         """A component's own questions: their defaults are fine to begin with, so they are folded."""
-        return self.name.startswith("options-") and not any(question.key.endswith(".enabled") for question in self.questions)
+        return self.name == "additions" or (
+            self.name.startswith("options-") and not any(question.key.endswith(".enabled") for question in self.questions)
+        )
 
 
 _SECTIONS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
@@ -60,11 +66,15 @@ _SECTIONS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("discord", "Signing in and Discord", "", ("login", "discord.bot", "discord.prefix")),
     ("database", "The database", "", ("database.where", "database.managed.host", "database.managed.port", "database.managed.name",
                                       "database.managed.user", "database.starting_data.kind", "database.starting_data.file")),
+    ("storage", "Object storage", "Uploaded files and pictures, when a feature stores any.",
+     ("storage.where", *(f"storage.existing.{name}" for name in ExistingStorage.model_fields))),
+    ("cache", "Redis", "", ("cache.where", *(f"cache.existing.{name}" for name in ExistingCache.model_fields))),
     ("run", "Where it runs, and what", "", ("host", "applications", "profile")),
 )  # fmt: skip
+_EMPTY_ROWS = 3
 _WAY_TITLES = {"localhost": "From this machine", "lan": "In the local network", "vpn": "Over a VPN", "public": "From the internet"}
 _CHOICE_WORDS = {
-    "deployment": "in the deployment", "managed": "an existing managed PostgreSQL", "empty": "nothing", "schema-file": "a file that makes the tables",
+    "deployment": "in the deployment", "managed": "an existing managed PostgreSQL", "existing": "an existing one", "empty": "nothing", "schema-file": "a file that makes the tables",
     "backup": "a backup (plain SQL)", "this-machine": "this machine", "real": "the real applications", "stand-in": "stand-ins, for trying out",
     "discord": "Discord", "google": "Google", "steam": "Steam", "epic": "Epic",
     "none": "none", "own": "my own", "staging": "Let's Encrypt, staging: to begin with", "live": "Let's Encrypt", "private": "an authority of my own",
@@ -80,18 +90,27 @@ def groups_for(data: Mapping[str, Any], catalog: Catalog, components: tuple[str,
         components: those in the deployment, whose own questions are shown.
         errors: dotted name -> what is wrong.
     """
-    answered = {wanted.need for manifest in catalog.components.values() for wanted in manifest.wanted_when}
-    groups = [
-        Group(name, title, text, tuple(_question(key, data, errors, answered) for key in keys)) for name, title, text, keys in _SECTIONS
-    ]
+    offered = catalog.of(str(data.get("profile") or Needs.model_fields["profile"].default))
+    answered, brought = answered_by(offered.values()), brought_by_features(data, catalog)
+
+    def question(key: str) -> Question:
+        found = _question(key, data, errors, answered)
+        if key == "profile":
+            return replace(found, kind="choice", choices=tuple((name, profile.title) for name, profile in catalog.profiles.items()))
+        return replace(found, brings=brought.get(key, ""))
+
+    groups = [Group(name, title, text, tuple(question(key) for key in keys)) for name, title, text, keys in _SECTIONS]
     groups += _access_groups(data, errors)
-    groups += [_options_group(manifest, data, errors) for manifest in catalog.components.values() if _has_options(manifest, components)]
+    groups.append(_additions_group(data, errors))
+    groups += [_options_group(m, data, errors) for m in catalog.components.values() if _has_options(m, components, offered)]
     return tuple(groups)
 
 
 def _access_groups(data: Mapping[str, Any], errors: Mapping[str, str]) -> Iterator[Group]:
     canonical = _question("access.canonical", data, errors, frozenset())
-    yield Group("access", "How it is reached", "Signing in works on exactly one way; the others can read.", (canonical,))
+    shared = _question("access.shared", data, errors, frozenset())
+    lane = _question("access.entry_lane", data, errors, frozenset())
+    yield Group("access", "How it is reached", "Signing in works on exactly one way; the others can read.", (canonical, shared, lane))
     for way in WAYS:
         model = _model_of(_model_of(Needs.model_fields["access"].annotation).model_fields[way].annotation)
         in_use = _value(data, f"access.{way}") is not None
@@ -102,8 +121,60 @@ def _access_groups(data: Mapping[str, Any], errors: Mapping[str, str]) -> Iterat
         yield Group(f"access-{way}", _WAY_TITLES[way], "", questions, switch)
 
 
-def _has_options(manifest: Manifest, components: tuple[str, ...]) -> bool:
-    return manifest.name in components or any(wanted.need == "component_option" for wanted in manifest.wanted_when)
+def _additions_group(data: Mapping[str, Any], errors: Mapping[str, str]) -> Group:
+    """Environment values as rows, some of them empty, so that it works without script; services as the text of a fragment."""
+    added = _value(data, "additions.environment") or {}
+    rows = [(key, name, value) for key, values in added.items() for name, value in values.items()]
+    services = _value(data, "additions.services") or {}
+    fragment = services if isinstance(services, str) else write_fragment(services)
+    kinds: tuple[tuple[Kind, str, Any], ...] = (
+        ("rows", "additions.environment", [*rows, *[("", "", "")] * _EMPTY_ROWS]),
+        ("yaml", "additions.services", fragment),
+        ("fragment", "additions.file", _value(data, "additions.file") or ""),
+    )
+    questions = []
+    for kind, key, value in kinds:
+        info = _info(key)
+        wrong = " ".join(text for name, text in errors.items() if name == key or name.startswith(f"{key}."))
+        questions.append(Question(key, kind, info.title or key, info.description or "", value, error=wrong))
+    help_text = (
+        "For what the release does not bring. Marked local wherever it shows; a change in a file of the release needs a template release."
+    )
+    return Group("additions", "Local additions", help_text, tuple(questions))
+
+
+def _put_additions(data: dict[str, Any], posted: Mapping[str, list[str]]) -> None:
+    """What was filled in under local additions; a row without service, name and value is none."""
+    parts = [posted.get(f"additions.environment.{part}", []) for part in ("service", "name", "value")]
+    environment: dict[str, dict[str, str]] = {}
+    for service, name, value in zip(*parts, strict=False):
+        if service.strip() or name.strip() or value.strip():
+            environment.setdefault(service.strip(), {})[name.strip()] = value.strip()
+    given = {
+        "environment": environment,
+        "services": "".join(posted.get("additions.services", [])[-1:]).replace("\r\n", "\n").strip("\n"),
+        "file": "".join(posted.get("additions.file", [])[-1:]).strip(),
+    }
+    if additions := {key: value for key, value in given.items() if value}:
+        data["additions"] = additions
+
+
+def with_fragment_read(data: dict[str, Any]) -> dict[str, Any]:
+    """Answers whose services are plain data, where a form sent them as text.
+
+    Raises:
+        NeedsError: the text is no fragment; each problem has its line.
+    """
+    text = _value(data, "additions.services")
+    if not isinstance(text, str):
+        return data
+    services = {name: service.model_dump(mode="json") for name, service in parse_fragment(text, "additions.services").items()}
+    return {**data, "additions": {**data["additions"], "services": services}}
+
+
+def _has_options(manifest: Manifest, components: tuple[str, ...], offered: Mapping[str, Manifest]) -> bool:
+    by_hand = any(wanted.need == "component_option" for wanted in manifest.wanted_when)
+    return manifest.name in components or (by_hand and manifest.name in offered)
 
 
 def _options_group(manifest: Manifest, data: Mapping[str, Any], errors: Mapping[str, str]) -> Group:
@@ -125,7 +196,8 @@ def _question(key: str, data: Mapping[str, Any], errors: Mapping[str, str], answ
     value = _value(data, key)
     if value is None and not info.is_required():
         value = info.get_default(call_default_factory=True)
-    disabled = "not in this release yet" if key.startswith("features.") and key not in answered else ""
+    is_offered = not key.startswith("features.") or key in answered
+    disabled = "" if is_offered or value else "not offered by this generation"  # a yes from before can still be taken back
     if kind == "list":
         value = ", ".join(value or ())
     return Question(key, kind, info.title or key, info.description or "", value, choices, required=info.is_required() and kind in ("text", "number"),
@@ -157,7 +229,9 @@ def _kind(key: str, annotation: Any) -> tuple[Kind, tuple[tuple[str, str], ...]]
         return "list", ()
     if annotation is bool:
         return "yes-no", ()
-    return ("number" if annotation is int or int in get_args(annotation) else "text"), ()
+    # An answer that may be left out, with limits: Annotated[int, ...] | None.
+    kinds = [annotation, *get_args(annotation), *(inner for part in get_args(annotation) for inner in get_args(part)[:1])]
+    return ("number" if int in kinds else "text"), ()
 
 
 def _value(data: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 - plain data
@@ -181,8 +255,9 @@ def answers_from(posted: Mapping[str, list[str]], groups: tuple[Group, ...]) -> 
         if group.switch is not None and not posted.get(group.switch.key):
             continue
         for question in group.questions:
-            if not question.disabled:
+            if not question.disabled and group.name != "additions":
                 _put(data, question, posted.get(question.key, []))
+    _put_additions(data, posted)
     _tidy(data)
     return data
 
@@ -218,6 +293,9 @@ def _tidy(data: dict[str, Any]) -> None:
         database.pop("managed", None)
     if (database.get("starting_data") or {}).get("kind") == "empty":
         database["starting_data"].pop("file", None)
+    for part in ("storage", "cache"):
+        if (data.get(part) or {}).get("where") != "existing":
+            (data.get(part) or {}).pop("existing", None)
     for way in WAYS:
         if way in (data.get("access") or {}) and data["access"][way] == {}:
             data["access"].pop(way)

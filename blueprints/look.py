@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from blueprints.context import generation_facts
 from blueprints.findings import Finding
 from blueprints.resolve import Resolution
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One component, in words."""
+    """One component, in words. `through` holds the answers that drag it in, where none asks for it by itself."""
 
     name: str
     title: str
     summary: str
     reasons: tuple[str, ...]
     memory_mib: int
+    through: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,15 @@ class ToBring:
 
 
 @dataclass(frozen=True, slots=True)
+class Placeholder:
+    """Something the applications insist on, though nothing here uses it; nobody is asked for it."""
+
+    name: str
+    title: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """The panel."""
 
@@ -42,12 +53,15 @@ class Look:
     findings: tuple[Finding, ...]
     web_origin: str
     size_words: str
+    placeholders: tuple[Placeholder, ...] = ()
 
 
 def look_at(resolution: Resolution) -> Look:
     """The panel for a resolution."""
-    services = tuple(Service(c.name, c.manifest.title, c.manifest.summary, c.reasons, c.memory_mib) for c in resolution.components)
-    redirect = f"{resolution.ways[0].api_origin}/login"
+    services = tuple(
+        Service(c.name, c.manifest.title, c.manifest.summary, c.reasons, c.memory_mib, c.through) for c in resolution.components
+    )
+    redirect = generation_facts(resolution)["login"]["callbacks"].get("discord", "")
     bring = []
     for name, secret in resolution.secrets.items():
         if secret.kind != "supplied":
@@ -64,4 +78,5 @@ def look_at(resolution: Resolution) -> Look:
         resolution.findings,
         resolution.ways[0].web_origin,
         resolution.size.words,
+        tuple(Placeholder(n, s.manifest.title, s.manifest.why) for n, s in resolution.secrets.items() if s.kind == "placeholder"),
     )

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
-from yaml.nodes import MappingNode, Node, SequenceNode
+from blueprints.schema import Path_, Rule, checked
+from sprocket_v2.errors import CatalogError
 
-from blueprints.strict_yaml import compose, plain
-from sprocket_v2.errors import CatalogError, RenderError
-
-_NAME = re.compile(r"\A[a-z0-9][a-z0-9_.-]{0,40}\Z")
-Path_ = tuple[str, ...]
 MEDIUM_FROM, LARGE_FROM = 500, 5000  # expected members
 
 
@@ -115,7 +108,7 @@ class ServiceManifest:
     secrets: Mapping[str, str]
     configs: Mapping[str, str]
     volumes: Mapping[str, str]
-    only_with: Mapping[str, str]
+    only_with: Mapping[str, tuple[str, ...]]
     only_when: Mapping[str, tuple[Wanted, ...]]
     tmpfs: tuple[str, ...]
     publishes_entry_ports: bool
@@ -134,6 +127,16 @@ class ServiceManifest:
 
 
 @dataclass(frozen=True, slots=True)
+class Play:
+    """A role a component fills beside its own, when something wants it; in other generations a component of its own."""
+
+    role: str
+    title: str
+    wanted_when: tuple[Wanted, ...]
+    requires: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """All a component's folder says about it."""
 
@@ -144,6 +147,7 @@ class Manifest:
     role: str
     interruption: str
     noticed_by: str
+    backup: str
     profiles: tuple[str, ...]
     image: ImageManifest
     subdomain: str | None
@@ -157,29 +161,10 @@ class Manifest:
     secrets: tuple[SecretManifest, ...]
     services: tuple[ServiceManifest, ...]
     path: str
+    plays: tuple[Play, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """What the schema says about one path."""
-
-    kind: type | None
-    required: bool
-    any_name: bool
-    choices: tuple[str, ...]
-
-
-@lru_cache(maxsize=4)
-def schema(example: Path) -> Mapping[Path_, _Rule]:
-    """The rules the commented example states, by path; `*` stands for any name or any item."""
-    text = example.read_text()
-    rules: dict[Path_, _Rule] = {}
-    for path, rule in _rules(_node(text, str(example)), (), text.splitlines(), False):
-        rules.setdefault(path, rule)  # the first example of a kind carries the comments
-    return rules
-
-
-def read_manifest(folder: Path, rules: Mapping[Path_, _Rule], shown_path: str) -> Manifest:
+def read_manifest(folder: Path, rules: Mapping[Path_, Rule], shown_path: str) -> Manifest:
     """A component's manifest.
 
     Args:
@@ -189,109 +174,10 @@ def read_manifest(folder: Path, rules: Mapping[Path_, _Rule], shown_path: str) -
     Raises:
         CatalogError: the first thing wrong, with file and line.
     """
-    where = f"{shown_path}/component.yaml"
     file = folder / "component.yaml"
     if not file.is_file():
         raise CatalogError("no component.yaml", hint="copy it from templates/components/_example", where=shown_path)
-    node = _node(file.read_text(), where)
-    _check(node, (), rules, where)
-    try:
-        data = plain(node, where)
-    except RenderError as error:
-        raise CatalogError(error.message, hint="see templates/components/_example/component.yaml", where=error.where) from None
-    return _manifest(folder.name, data, shown_path)
-
-
-def _node(text: str, where: str) -> Node:
-    try:
-        node = compose(text, where)
-    except RenderError as error:
-        raise CatalogError(error.message, hint="check this line", where=error.where) from None
-    if not isinstance(node, MappingNode):
-        raise CatalogError("not a mapping of keys", hint="see templates/components/_example/component.yaml", where=where)
-    return node
-
-
-def _rules(node: Node, path: Path_, lines: list[str], any_name: bool) -> Iterator[tuple[Path_, _Rule]]:
-    if isinstance(node, SequenceNode):
-        for item in node.value:
-            yield (*path, "*"), _Rule(_kind(item, ""), False, False, ())
-            yield from _rules(item, (*path, "*"), lines, False)
-    if not isinstance(node, MappingNode):
-        return
-    for key, value in node.value:
-        comment = lines[key.start_mark.line].partition(" # ")[2]
-        own = (*path, "*" if any_name else key.value)
-        is_open = "any name" in comment
-        choices = re.search(r"one of: ([^;]+?)\s*(?:;|$|\. )", comment)
-        names = tuple(choice.strip() for choice in choices.group(1).split(",")) if choices else ()
-        yield own, _Rule(_kind(value, comment), "required" in comment, is_open, names)
-        yield from _rules(value, own, lines, is_open)
-
-
-def _kind(node: Node, comment: str) -> type | None:
-    if "any type" in comment:
-        return None
-    if isinstance(node, MappingNode):
-        return dict
-    if isinstance(node, SequenceNode):
-        return list
-    return {"int": int, "bool": bool, "float": float, "null": NoneType}.get(node.tag.rsplit(":", 1)[-1], str)
-
-
-_WORDS = {
-    dict: "a mapping",
-    list: "a list",
-    int: "a whole number",
-    bool: "true or false",
-    float: "a number",
-    str: "text",
-    NoneType: "nothing",
-}
-
-
-def _check(node: Node, path: Path_, rules: Mapping[Path_, _Rule], where: str) -> None:
-    line = f"{where}:{node.start_mark.line + 1}"
-    if isinstance(node, SequenceNode):
-        for item in node.value:
-            _check_value(item, (*path, "*"), rules, where)
-    if not isinstance(node, MappingNode):
-        return
-    is_open = path in rules and rules[path].any_name
-    known = {rule_path[-1] for rule_path in rules if rule_path[:-1] == path}
-    given = [key.value for key, _ in node.value]
-    free = is_open or _holds_conditions(path)
-    for key, value in node.value:
-        at = f"{where}:{key.start_mark.line + 1}"
-        if given.count(key.value) > 1:
-            raise CatalogError(f"key {key.value!r} twice", hint="keep one", where=at)
-        if not free and key.value not in known:
-            raise CatalogError(f"unknown key {key.value!r}", hint=f"one of {', '.join(sorted(known))}", where=at)
-        if is_open and not _NAME.match(key.value):
-            raise CatalogError(f"name {key.value!r}", hint="a-z, 0-9, _, - and . only, at most 41 characters", where=at)
-        if not free or is_open:
-            _check_value(value, (*path, "*" if is_open else key.value), rules, where)
-    missing = sorted(p[-1] for p, rule in rules.items() if p[:-1] == path and rule.required and p[-1] not in given and p[-1] != "*")
-    if missing:
-        raise CatalogError(f"{missing[0]} is missing", hint="templates/components/_example/component.yaml explains it", where=line)
-
-
-def _holds_conditions(path: Path_) -> bool:
-    """Whether this is one line of a `..._when`: a need and its value, under any key. `only_when` has such a list for each name."""
-    above = [part for part in path[-3:-1] if part != "*"]
-    return path[-1:] == ("*",) and bool(above) and above[-1].endswith("_when")
-
-
-def _check_value(node: Node, path: Path_, rules: Mapping[Path_, _Rule], where: str) -> None:
-    rule = rules.get(path)
-    at = f"{where}:{node.start_mark.line + 1}"
-    if rule is not None:
-        kind = _kind(node, "")
-        if rule.kind is not None and kind is not rule.kind:
-            raise CatalogError(f"{path[-1]} is {_WORDS[kind or str]}, not {_WORDS[rule.kind]}", hint="see _example", where=at)
-        if rule.choices and node.value not in rule.choices:
-            raise CatalogError(f"{path[-1]} is {node.value!r}", hint=f"one of {', '.join(rule.choices)}", where=at)
-    _check(node, path, rules, where)
+    return _manifest(folder.name, checked(file, rules, f"{shown_path}/component.yaml"), shown_path)
 
 
 def _manifest(name: str, data: dict[str, Any], path: str) -> Manifest:
@@ -304,27 +190,34 @@ def _manifest(name: str, data: dict[str, Any], path: str) -> Manifest:
         role=data.get("role", name),
         interruption=data.get("interruption", ""),
         noticed_by=data.get("noticed_by", "nobody"),
+        backup=data.get("backup", ""),
         profiles=tuple(data["profiles"]),
         image=_image(data["image"]),
         subdomain=route.get("subdomain", "") if route else None,
         port=route.get("port", 0),
         routed_service=route.get("service") or name,
-        wanted_when=_wanted(data["wanted_when"]),
+        wanted_when=wanted_lines(data["wanted_when"]),
         requires=tuple(data.get("requires", ())),
         requires_one_of=tuple(data.get("requires_one_of", ())),
-        left_out_when=_wanted(data.get("left_out_when", [])),
+        left_out_when=wanted_lines(data.get("left_out_when", [])),
         inputs=tuple(_input(key, item) for key, item in (data.get("inputs") or {}).items()),
         secrets=tuple(_secret(key, item) for key, item in (data.get("secrets") or {}).items()),
         services=tuple(_service(key, item) for key, item in data["services"].items()),
         path=path,
+        plays=tuple(_play(role, item) for role, item in (data.get("plays") or {}).items()),
     )
+
+
+def _play(role: str, item: dict[str, Any]) -> Play:
+    return Play(role, item["title"], wanted_lines(item["wanted_when"]), tuple(item.get("requires", ())))
 
 
 def _image(item: dict[str, Any]) -> ImageManifest:
     return ImageManifest(item["name"], item["tag"], item.get("stand_in", ""))
 
 
-def _wanted(lines: list[dict[str, Any]]) -> tuple[Wanted, ...]:
+def wanted_lines(lines: list[dict[str, Any]]) -> tuple[Wanted, ...]:
+    """Lines of `wanted_when` and its kin."""
     return tuple(Wanted(need, value) for line in lines for need, value in line.items())
 
 
@@ -354,8 +247,8 @@ def _secret(name: str, item: dict[str, Any]) -> SecretManifest:
         pattern=item.get("pattern", ""),
         where_to_get=item.get("where_to_get", ""),
         placeholder=item.get("placeholder", ""),
-        supplied_when=_wanted(item.get("supplied_when", [])),
-        generated_when=_wanted(item.get("generated_when", [])),
+        supplied_when=wanted_lines(item.get("supplied_when", [])),
+        generated_when=wanted_lines(item.get("generated_when", [])),
     )
 
 
@@ -375,8 +268,8 @@ def _service(key: str, item: dict[str, Any]) -> ServiceManifest:
         secrets=item.get("secrets") or {},
         configs=item.get("configs") or {},
         volumes=item.get("volumes") or {},
-        only_with=item.get("only_with") or {},
-        only_when={key: _wanted(lines) for key, lines in (item.get("only_when") or {}).items()},
+        only_with={key: tuple(names.split(" and ")) for key, names in (item.get("only_with") or {}).items()},
+        only_when={key: wanted_lines(lines) for key, lines in (item.get("only_when") or {}).items()},
         tmpfs=tuple(item.get("tmpfs", ())),
         publishes_entry_ports=item.get("publishes_entry_ports", False),
         udp_port=item.get("udp_port", ""),
@@ -390,7 +283,7 @@ def _service(key: str, item: dict[str, Any]) -> ServiceManifest:
         ),
         order=item["update"]["order"],
         gap_s=item["update"].get("gap_s", 0),
-        wanted_when=_wanted(item.get("wanted_when", [])),
+        wanted_when=wanted_lines(item.get("wanted_when", [])),
         image=_image(item["image"]) if item.get("image") else None,
         probe=Probe(item["probe"]["port"], item["probe"].get("path", "")) if item.get("probe") else None,
     )

@@ -78,7 +78,7 @@ def _check_service(key: str, parsed: Mapping[str, Any], service: Mapping[str, An
     mounts = {(item["type"], item.get("source", ""), item["target"]) for item in parsed.get("volumes", ())}
     expected = {("volume", item["source"], item["target"]) for item in service["volumes"]}
     _same(mounts, expected | {("tmpfs", "", path) for path in service["tmpfs"]}, f"services.{key}.volumes")
-    ports = [{"number": port["published"], "protocol": port["protocol"]} for port in parsed.get("ports", ())]
+    ports = [{"number": p["published"], "target": p["target"], "protocol": p["protocol"]} for p in parsed.get("ports", ())]
     _same(ports, list(service["ports"]), f"services.{key}.ports")
 
 

@@ -55,7 +55,11 @@ def quote_compose(value: object) -> Quoted:
         text = value.replace("$", "$$")
         emitted.values.append(text)
         return _json_text(text)
-    return quote_json(_doubled(value))
+    written = _json(value)
+    if "$" in written:
+        return quote_json(_doubled(value))
+    emitted.values.append(value)
+    return Quoted(written)
 
 
 @lru_cache(maxsize=4096)  # the same few names and settings stand in most files

@@ -15,12 +15,15 @@ from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from blueprints import context, marks, parse_back
-from blueprints.catalog import Catalog
+from blueprints.catalog import LOCAL, Catalog
+from blueprints.local_lines import marked_local, with_environment
 from blueprints.names import docker_name
 from blueprints.quoting import FILTERS, Quoted, emitted, kind_of, refuse_bare
 from blueprints.rendering import LOCK, MANIFEST, SECRETS, STACK, Rendering, json_text
 from blueprints.resolve import Resolution, ResolvedComponent
 from blueprints.secret_files import takes_lines
+from blueprints.shared import NETWORK as ENTRY
+from blueprints.shared import subnet_of, with_edge_routers
 from blueprints.summary import blueprint_data, lock_data, secrets_data
 from sprocket_v2.errors import RenderError
 
@@ -29,6 +32,7 @@ _HEADERS = {"data": "# {}\n", "toml": "# {}\n", "plain": "# {}\n", "markdown": "
 _LINES = re.compile("[^\n]*\n|[^\n]+")
 BUNDLE_FILES = ("RUNBOOK.md", "fill.sh", "deploy.sh")
 HOLDS = (("restore", "hold-restore.yml"), ("jobs", "hold-jobs.yml"), ("apps", "hold-apps.yml"))
+OWN_PORTS = "own-ports.yml"
 
 
 def render(resolution: Resolution, catalog: Catalog) -> Rendering:
@@ -56,6 +60,21 @@ def render_component(resolution: Resolution, catalog: Catalog, name: str) -> dic
     return {"stack.yml": renderer.fragment(component), **files}
 
 
+def render_file(root: Path, template: str, path: str, kind: str, values: Mapping[str, Any]) -> str:
+    """One file that belongs to no organization's bundle, by the same rules: quoted values, parsed back.
+
+    Args:
+        values: with `services`, `networks`, ... when the file is a stack.yml, which is then compared with them.
+    """
+    emitted.take()
+    text = f"# templates/{template}\n{_text(root, template, kind, values)}"
+    if path == STACK:
+        parse_back.check_stack(text, emitted.take(), values)
+    else:
+        parse_back.check_data(text, emitted.take(), path, f"templates/{template}")
+    return text
+
+
 def render_marked(resolution: Resolution, catalog: Catalog, path: str) -> str:
     """One file of a rendering with the marks of blueprints.marks, for tracing; a file without template has none.
 
@@ -77,9 +96,10 @@ class _Renderer:
         self.traced = traced
         self.templates: dict[str, str] = {}
         emitted.take()  # what an earlier pass that failed may have left
+        facts = context.facts(resolution)
         self.shared = {
-            **context.facts(resolution),
-            "routers": context.routers(resolution),
+            **facts,
+            "routers": with_edge_routers(context.routers(resolution), facts["shared"]),
             "routed": context.routed(resolution),
             "entry_ports": context.entry_ports(resolution),
         }
@@ -96,7 +116,8 @@ class _Renderer:
         services = [service for item in contexts for service in item["services"].values()]
         whole = {**self.shared, **self._objects(configs, services), "services": services}
         files[STACK] = self.stack(fragments, whole)
-        for _, name in HOLDS:
+        overlays = [name for _, name in HOLDS] + [OWN_PORTS] * self.shared["shared"]["on"]
+        for name in overlays:
             files[name] = self.file(f"bundle/{name}.j2", name, "compose", whole)
         files[SECRETS] = json_text(secrets_data(self.resolution))
         told = {**whole, "secrets": self.secret_facts()}
@@ -128,9 +149,13 @@ class _Renderer:
         if values is None:
             configs = _by_file(component.name, self.configs(component))
             values = context.component_context(self.resolution, component, configs, self.shared)
-        template = f"components/{component.name}/stack.yml.j2"
+        is_local = component.name == LOCAL
+        template = f"components/{'_local' if is_local else component.name}/stack.yml.j2"
         text = _text(self.root, template, "compose", values, self.traced == STACK)
-        return f"  # templates/{template}\n{text}"
+        for key, additions in context.added_environment(self.resolution, component).items():
+            lines = _text(self.root, "components/_local/environment.yml.j2", "compose", {"additions": additions}, self.traced == STACK)
+            text = with_environment(text, f'"{key}"', lines)
+        return f"  # templates/{template}\n{marked_local(text) if is_local else text}"
 
     def stack(self, fragments: list[str], values: Mapping[str, Any]) -> str:
         """stack.yml, parsed back and compared with what was resolved."""
@@ -163,16 +188,17 @@ class _Renderer:
     def _objects(self, configs: Mapping[str, dict[str, str]], services: list[dict[str, Any]]) -> dict[str, Any]:
         """Networks, volumes, configs and secrets that the services use."""
         slug = self.resolution.needs.slug
+        volumes = dict.fromkeys(v["source"] for service in services for v in service["volumes"])  # two services may share one
         networks = sorted({network["key"] for service in services for network in service["networks"]})
         return {
             "networks": [
-                {"key": key, "name": docker_name(slug, key), "internal": key == "data",
+                {"key": key, "name": docker_name(slug, key), "internal": key in ("data", ENTRY),
+                 "subnet": subnet_of(self.resolution.needs) if key == ENTRY else "",
                  "labels": context.labels(slug, "networks", f"network/{key}")} for key in networks
             ],
             "volumes": [
-                {"key": v["source"], "name": docker_name(slug, *v["source"].split("_", 1)),
-                 "labels": context.labels(slug, v["source"].split("_", 1)[0], f"volume/{v['source']}")}
-                for service in services for v in service["volumes"]
+                {"key": key, "name": docker_name(slug, *key.split("_", 1)),
+                 "labels": context.labels(slug, key.split("_", 1)[0], f"volume/{key}")} for key in volumes
             ],
             "configs": [
                 {"key": context.config_key(component, file), "name": context.config_name(slug, component, file, text),
@@ -253,8 +279,11 @@ class _Environment(ImmutableSandboxedEnvironment):
     code_generator_class = _Printing
 
     def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - any template value
-        if type(obj) is dict and attribute in obj:
-            return obj[attribute]
+        if type(obj) is dict:
+            try:
+                return obj[attribute]
+            except KeyError:
+                pass
         return super().getattr(obj, attribute)
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any template value

@@ -73,7 +73,10 @@ def _json(value: object, margin: str) -> str:
         return str(value).lower()
     inner = margin + "  "
     if isinstance(value, dict) and value:
-        items = [f"{encode_basestring(key)}: {_json(item, inner)}" for key, item in value.items()]
+        items = [  # most values are texts, so they take the short way
+            f"{encode_basestring(key)}: {encode_basestring(item) if type(item) is str else _json(item, inner)}"
+            for key, item in value.items()
+        ]
         return f"{{{inner}{f',{inner}'.join(items)}{margin}}}"
     if isinstance(value, (list, tuple)) and value:
         return f"[{inner}{f',{inner}'.join([_json(item, inner) for item in value])}{margin}]"

@@ -8,15 +8,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from blueprints.access import WayIn, ways_in
-from blueprints.catalog import DEPLOYED, Catalog, needs_value
+from blueprints.catalog import LOCAL, Catalog
+from blueprints.closure import Closure, answered_by, any_holds, close, required_by
 from blueprints.findings import Finding, findings_for
+from blueprints.local import LocalPart, local_part, refuse_set_by_the_release
 from blueprints.lock import UNRESOLVED, Lock, LockedImage
-from blueprints.manifest import ImageManifest, Input, Manifest, SecretManifest, ServiceManifest, Wanted
+from blueprints.manifest import ImageManifest, Input, Manifest, SecretManifest, ServiceManifest
+from blueprints.profile import Profile
+from blueprints.shared import refuse_unshareable
 from blueprints.sizes import Size, refuse_too_small, size_of
+from orgs.additions import LocalService
 from orgs.needs import Features, Needs
 from orgs.needs_file import needs_digest
 from sprocket_v2.errors import ResolveError
 
+DATA, OUTBOUND = "data", "outbound"
 MAX_STARTING_DATA = 480 * 1024  # a Swarm config holds 500 kB
 _ENABLED = Input("enabled", "boolean", "Deploy it", "Nothing else asks for this component.", False, None, None, "", "")
 
@@ -28,6 +34,8 @@ class ResolvedComponent:
     Attributes:
         services: those wanted with these needs.
         images: by the component's name, and by key for each service with an image of its own.
+        through: where only others need it, the answers behind those.
+        plays: roles it fills beside its own.
     """
 
     manifest: Manifest
@@ -35,11 +43,18 @@ class ResolvedComponent:
     inputs: Mapping[str, bool | int | str]
     services: tuple[ServiceManifest, ...]
     images: Mapping[str, LockedImage]
+    through: tuple[str, ...] = ()
+    plays: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The component's name."""
         return self.manifest.name
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Name and roles others may know it by."""
+        return tuple(dict.fromkeys((self.name, self.manifest.role, *self.plays)))
 
     @property
     def memory_mib(self) -> int:
@@ -55,8 +70,8 @@ class ResolvedComponent:
 
     @property
     def image(self) -> LockedImage:
-        """The component's own image."""
-        return self.images[self.name]
+        """The component's own image; of local additions, the first service's."""
+        return self.images.get(self.name) or next(iter(self.images.values()))
 
     def image_of(self, service: ServiceManifest) -> LockedImage:
         """The image a service runs."""
@@ -87,11 +102,12 @@ class Resolution:
         ways: the ways in, the canonical one first.
         starting_data: SQL text the database begins with, or empty.
         release: of the templates that will render it.
+        local: the organization's own services, by key; their component is `local`.
     """
 
     needs: Needs
     needs_digest: str
-    contract: str
+    profile: Profile
     release: str
     components: tuple[ResolvedComponent, ...]
     secrets: Mapping[str, ResolvedSecret]
@@ -99,10 +115,15 @@ class Resolution:
     starting_data: str
     findings: tuple[Finding, ...]
     size: Size
+    local: Mapping[str, LocalService]
 
     def component(self, name: str) -> ResolvedComponent | None:
         """The component of this name, when it is in."""
         return next((component for component in self.components if component.name == name), None)
+
+    def playing(self, role: str) -> ResolvedComponent | None:
+        """The component that fills a role in this generation, by its name, its role or beside its own."""
+        return next((component for component in self.components if role in component.parts), None)
 
 
 def resolve(needs: Needs, catalog: Catalog, lock: Lock | None = None, attachments: Mapping[str, bytes] | None = None) -> Resolution:
@@ -115,6 +136,7 @@ def resolve(needs: Needs, catalog: Catalog, lock: Lock | None = None, attachment
         attachments: file name -> bytes of the files the needs name.
     Raises:
         ResolveError: a need nothing in the release answers, an option nobody knows, a file that is not there.
+        NeedsError: a fragment of local additions is wrong; each problem has its line.
     """
     lock = lock or Lock()
     profile = catalog.profiles.get(needs.profile)
@@ -122,27 +144,34 @@ def resolve(needs: Needs, catalog: Catalog, lock: Lock | None = None, attachment
         raise ResolveError(
             f"profile: {needs.profile!r} is not in this release", hint=f"one of {', '.join(catalog.profiles)}", where="profile"
         )
-    candidates = {name: m for name, m in catalog.components.items() if needs.profile in m.profiles}
+    candidates = catalog.of(needs.profile)
     _refuse_unanswered(needs, candidates.values())
-    reasons = _close(needs, candidates)
-    _refuse_unknown_options(needs, candidates, reasons)
-    _refuse_switched_off(needs, candidates, reasons)
-    deployed = frozenset(reasons)
-    components = tuple(_component(needs, candidates[name], reasons[name], lock, deployed) for name in _start_order(candidates, deployed))
+    closure = close(needs, candidates)
+    _refuse_unknown_options(needs, candidates, closure.reasons)
+    _refuse_switched_off(needs, candidates, closure)
+    outside = _secrets_of_what_is_outside(needs, candidates, closure.parts)
+    components = tuple(
+        _with_way_out(_component(needs, candidates[name], closure, lock), outside) for name in _start_order(candidates, closure)
+    )
     ways = ways_in(needs.access)
+    refuse_unshareable(needs, ways)
+    refuse_set_by_the_release(needs, components, catalog)
+    local = local_part(needs, attachments or {}, components, ways, catalog)
+    components = _with_local(components, local, lock)
     size = size_of(components, catalog.root)
     refuse_too_small(needs, size)
     return Resolution(
         needs=needs,
         needs_digest=needs_digest(needs),
-        contract=profile.contract,
+        profile=profile,
         release=catalog.release,
         components=components,
         secrets=_secrets(needs, catalog, components, lock),
         ways=ways,
         starting_data=_starting_data(needs, attachments or {}),
-        findings=findings_for(needs, ways, components),
+        findings=findings_for(needs, ways, components, profile),
         size=size,
+        local=local.services if local else {},
     )
 
 
@@ -153,87 +182,13 @@ def questions_of(manifest: Manifest) -> tuple[Input, ...]:
     return manifest.inputs
 
 
-def reasons_for(needs: Needs, lines: Iterable[Wanted], component: str) -> tuple[str, ...]:
-    """Which of these `wanted_when` lines hold, in the words of their questions."""
-    return tuple(dict.fromkeys(_reason(wanted) for wanted in lines if _holds(needs, wanted, component)))
-
-
 def profile_reason(needs: Needs) -> str:
     """What all that belongs to no single component is there for."""
     return f"{Needs.model_fields['profile'].title} = {needs.profile}"
 
 
-def _holds(needs: Needs, wanted: Wanted, component: str, deployed: frozenset[str] = frozenset()) -> bool:
-    if wanted.need == "always":
-        return bool(wanted.value)
-    if wanted.need == DEPLOYED:
-        return wanted.value in deployed
-    if wanted.need == "component_option":
-        return bool(needs.options.get(component, {}).get("enabled", False)) == wanted.value
-    answer = needs_value(needs, wanted.need)
-    return wanted.value in answer if isinstance(answer, tuple) else answer == wanted.value
-
-
-def _any_holds(needs: Needs, lines: Iterable[Wanted], component: str, deployed: frozenset[str] = frozenset()) -> bool:
-    return any(_holds(needs, wanted, component, deployed) for wanted in lines)
-
-
-def _reason(wanted: Wanted) -> str:
-    """The need in the words of its own question."""
-    if wanted.need == "always":
-        return "every deployment of this generation has it"
-    if wanted.need == "component_option":
-        return "switched on under Options"
-    model: type = Needs
-    title = wanted.need
-    for part in wanted.need.split("."):
-        info = model.model_fields[part]  # type: ignore[attr-defined]
-        title = info.title or title
-        model = info.annotation if isinstance(info.annotation, type) else Needs
-    value = {True: "yes", False: "no"}.get(wanted.value, wanted.value) if isinstance(wanted.value, bool) else wanted.value
-    return f"{title} = {value}"
-
-
-def _close(needs: Needs, candidates: Mapping[str, Manifest]) -> dict[str, tuple[str, ...]]:
-    """The components that are wanted, and those they require, each with its reasons."""
-    reasons: dict[str, tuple[str, ...]] = {}
-    elsewhere = {name for name, manifest in candidates.items() if _any_holds(needs, manifest.left_out_when, name)}
-    for name, manifest in candidates.items():
-        own = reasons_for(needs, manifest.wanted_when, name)
-        if own and name not in elsewhere:
-            reasons[name] = own
-    todo = list(reasons)
-    while todo or (todo := _one_of_each(candidates, reasons, elsewhere)):
-        name = todo.pop(0)
-        for required in candidates[name].requires:
-            if required not in candidates:
-                raise ResolveError(f"{name} requires {required}, which is not of this generation", where=candidates[name].path)
-            if required in elsewhere:
-                continue
-            if required not in reasons:
-                todo.append(required)
-                reasons[required] = ()
-            reasons[required] = tuple(dict.fromkeys((*reasons[required], f"{candidates[name].title} needs it")))
-    return reasons
-
-
-def _one_of_each(candidates: Mapping[str, Manifest], reasons: dict[str, tuple[str, ...]], elsewhere: set[str]) -> list[str]:
-    """Bring in one component for the first that still lacks one of `requires_one_of`; nothing when none does."""
-    for name in sorted(reasons):
-        choices = candidates[name].requires_one_of
-        if choices and not (set(reasons) | elsewhere) & set(choices):
-            first = next((choice for choice in choices if choice in candidates), None)
-            if first is None:
-                raise ResolveError(
-                    f"{name} requires one of {', '.join(choices)}, none of which is of this generation", where=candidates[name].path
-                )
-            reasons[first] = (f"{candidates[name].title} needs one of its kind",)
-            return [first]
-    return []
-
-
 def _refuse_unanswered(needs: Needs, manifests: Iterable[Manifest]) -> None:
-    answered = {wanted.need for manifest in manifests for wanted in manifest.wanted_when}
+    answered = answered_by(manifests)
     for field, info in Features.model_fields.items():
         need = f"features.{field}"
         if getattr(needs.features, field) and need not in answered:
@@ -244,12 +199,13 @@ def _refuse_unanswered(needs: Needs, manifests: Iterable[Manifest]) -> None:
             )
 
 
-def _refuse_switched_off(needs: Needs, candidates: Mapping[str, Manifest], reasons: Mapping[str, tuple[str, ...]]) -> None:
+def _refuse_switched_off(needs: Needs, candidates: Mapping[str, Manifest], closure: Closure) -> None:
     """Refuse `options.<component>.enabled: false` where something else needs the component: both are named."""
-    for name in reasons:
+    for name, reasons in closure.reasons.items():
         if needs.options.get(name, {}).get("enabled") is False:
+            behind = f" ({'; '.join(closure.through[name])})" if closure.through[name] else ""
             raise ResolveError(
-                f"options.{name}.enabled is false, yet {candidates[name].title} is in this deployment: {'; '.join(reasons[name])}",
+                f"options.{name}.enabled is false, yet {candidates[name].title} is in this deployment: {'; '.join(reasons)}{behind}",
                 hint="turn one of the two round",
                 where=f"options.{name}.enabled",
             )
@@ -277,23 +233,54 @@ def _refuse_unknown_options(needs: Needs, candidates: Mapping[str, Manifest], wa
             )
 
 
-def _component(needs: Needs, manifest: Manifest, reasons: tuple[str, ...], lock: Lock, deployed: frozenset[str]) -> ResolvedComponent:
+def _component(needs: Needs, manifest: Manifest, closure: Closure, lock: Lock) -> ResolvedComponent:
     answers = needs.options.get(manifest.name, {})
     inputs = {question.name: _answer(manifest, question, answers, needs.expected_members) for question in manifest.inputs}
     services = tuple(
-        _with_what_is_there(needs, manifest.name, s, deployed)
+        _with_what_is_there(needs, manifest.name, s, closure.parts)
         for s in manifest.services
-        if not s.wanted_when or _any_holds(needs, s.wanted_when, manifest.name, deployed)
+        if not s.wanted_when or any_holds(needs, s.wanted_when, manifest.name, closure.parts)
     )
     images = {manifest.name: _image(needs, manifest.name, manifest.image, lock)}
     images |= {s.key: _image(needs, s.key, s.image, lock) for s in services if s.image}
-    return ResolvedComponent(manifest, reasons, inputs, services, images)
+    name = manifest.name
+    return ResolvedComponent(manifest, closure.reasons[name], inputs, services, images, closure.through[name], closure.plays[name])
+
+
+def _secrets_of_what_is_outside(needs: Needs, candidates: Mapping[str, Manifest], deployed: frozenset[str]) -> frozenset[str]:
+    """Secrets that somebody else's server takes with these needs: whoever mounts one speaks to it over the network."""
+    return frozenset(
+        secret.name for name, m in candidates.items() for secret in m.secrets if any_holds(needs, secret.supplied_when, name, deployed)
+    )
+
+
+def _with_way_out(component: ResolvedComponent, outside: frozenset[str]) -> ResolvedComponent:
+    """The network `data` has no way out, so a service that is in no other one cannot reach an existing database, Redis or storage."""
+    services = tuple(
+        replace(s, networks=(*s.networks, OUTBOUND)) if set(s.networks) == {DATA} and outside & set(s.secrets) else s
+        for s in component.services
+    )
+    return replace(component, services=services)
+
+
+def _with_local(components: tuple[ResolvedComponent, ...], local: LocalPart | None, lock: Lock) -> tuple[ResolvedComponent, ...]:
+    """The organization's own services start after the applications, before the edge."""
+    if local is None:
+        return components
+    images = {}
+    for key, image in local.images.items():
+        locked = lock.images.get(key)
+        keeps_id = locked is not None and (locked.name, locked.tag, locked.digest) == (image.name, image.tag, image.digest)
+        images[key] = locked if locked is not None and keeps_id else image
+    own = ResolvedComponent(local.manifest, local.reasons, local.inputs, local.manifest.services, images)
+    edge = [component for component in components if component.manifest.layer == "edge"]
+    return (*(component for component in components if component not in edge), own, *edge)
 
 
 def _with_what_is_there(needs: Needs, component_name: str, service: ServiceManifest, deployed: frozenset[str]) -> ServiceManifest:
     """The service without the secrets and configs that belong to a component which is not deployed, or to answers nobody gave."""
-    left_out = {name for name, component in service.only_with.items() if component not in deployed}
-    left_out |= {name for name, lines in service.only_when.items() if not _any_holds(needs, lines, component_name, deployed)}
+    left_out = {name for name, components in service.only_with.items() if not deployed.issuperset(components)}
+    left_out |= {name for name, lines in service.only_when.items() if not any_holds(needs, lines, component_name, deployed)}
     if not left_out:
         return service
     secrets = {name: target for name, target in service.secrets.items() if name not in left_out}
@@ -326,13 +313,15 @@ def _image(needs: Needs, key: str, image: ImageManifest, lock: Lock) -> LockedIm
     return LockedImage(image.name, tag, UNRESOLVED)
 
 
-def _start_order(candidates: Mapping[str, Manifest], chosen: frozenset[str]) -> list[str]:
+def _start_order(candidates: Mapping[str, Manifest], closure: Closure) -> list[str]:
     """Layers data, apps, edge; inside a layer a component comes after what it requires, else by name."""
     layers = {"data": 0, "apps": 1, "edge": 2}
-    waiting = sorted(chosen, key=lambda name: (layers[candidates[name].layer], name))
+    waiting = sorted(closure.reasons, key=lambda name: (layers[candidates[name].layer], name))
+    parts = {name: {name, candidates[name].role, *closure.plays[name]} for name in waiting}
+    before = {name: set(required_by(candidates[name], closure.plays[name])) - parts[name] for name in waiting}
     ordered: list[str] = []
     while waiting:
-        ready = next((n for n in waiting if not set(candidates[n].requires) & set(waiting)), None)
+        ready = next((n for n in waiting if not any(before[n] & parts[other] for other in waiting)), None)
         if ready is None:
             raise ResolveError(f"{', '.join(waiting)} require each other in a circle", hint="break it in component.yaml")
         waiting.remove(ready)
@@ -342,19 +331,20 @@ def _start_order(candidates: Mapping[str, Manifest], chosen: frozenset[str]) -> 
 
 def _secrets(needs: Needs, catalog: Catalog, components: tuple[ResolvedComponent, ...], lock: Lock) -> dict[str, ResolvedSecret]:
     owners = {secret.name: (manifest.name, secret) for manifest in catalog.components.values() for secret in manifest.secrets}
+    owners |= {secret.name: (c.name, secret) for c in components if c.name == LOCAL for secret in c.manifest.secrets}
     consumers: dict[str, list[str]] = {}
     for component in components:
         for service in component.services:
             for name in service.secrets:
                 consumers.setdefault(name, []).append(service.key)
-    deployed = frozenset(component.name for component in components)
+    deployed = frozenset(part for component in components for part in component.parts)
     result = {}
     for name in sorted(consumers):
         component_name, secret = owners[name]
         kind = secret.kind
-        if _any_holds(needs, secret.supplied_when, component_name, deployed):
+        if any_holds(needs, secret.supplied_when, component_name, deployed):
             kind = "supplied"
-        elif _any_holds(needs, secret.generated_when, component_name, deployed):
+        elif any_holds(needs, secret.generated_when, component_name, deployed):
             kind = "generated"
         result[name] = ResolvedSecret(secret, component_name, kind, lock.secrets.get(name, 1), tuple(consumers[name]))
     return result

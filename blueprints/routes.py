@@ -16,15 +16,7 @@ from blueprints.lock import Lock, LockedImage
 from blueprints.manifest import Manifest
 from blueprints.resolve import Resolution
 from orgs.grammar import is_address
-from orgs.needs import Needs
 
-# What the applications register with each provider. Source: the applications' contract; only Discord's is wired.
-_CALLBACKS = {
-    "discord": "/login",
-    "google": "/authentication/google/login",
-    "steam": "/authentication/steam/login",
-    "epic": "/authentication/epic/login",
-}
 _LET_IN = {
     "localhost": "this machine",
     "lan": "this machine and private networks",
@@ -80,7 +72,14 @@ class Route:
 def routes(resolution: Resolution) -> tuple[Route, ...]:
     """Every row, the canonical way's first."""
     return tuple(
-        _route(resolution.needs, way, way is resolution.ways[0], component.manifest, component.subdomain, _path(resolution, component.name))
+        _route(
+            _callbacks(resolution),
+            way,
+            way is resolution.ways[0],
+            component.manifest,
+            component.subdomain,
+            _path(resolution, component.name),
+        )
         for way in resolution.ways
         for component in resolution.components
         if component.subdomain is not None
@@ -104,7 +103,13 @@ def entry_port(way: WayIn, subdomain: str | None) -> int | None:
     return way.api_port if subdomain == "api" else None
 
 
-def _route(needs: Needs, way: WayIn, canonical: bool, manifest: Manifest, subdomain: str, path: str) -> Route:
+def _callbacks(resolution: Resolution) -> dict[str, str]:
+    """Login provider -> path to register there, for those asked for that the generation knows a path of."""
+    paths = resolution.profile.login.callbacks
+    return {name: paths[name] for name in resolution.needs.login if name in paths}
+
+
+def _route(callbacks: Mapping[str, str], way: WayIn, canonical: bool, manifest: Manifest, subdomain: str, path: str) -> Route:
     port = entry_port(way, subdomain)
     host = way.api_host if subdomain == "api" else f"{subdomain}.{way.host}" if subdomain and way.subdomains else way.host
     is_api, is_web = subdomain == "api", subdomain == ""
@@ -124,7 +129,7 @@ def _route(needs: Needs, way: WayIn, canonical: bool, manifest: Manifest, subdom
         expects=AUTHORITIES[way.certificate],
         dns=_record(way, host),
         cors_origin=way.web_origin if is_web else "",
-        callbacks={name: f"{way.api_origin}{_CALLBACKS[name]}" for name in needs.login} if is_api and canonical else {},
+        callbacks={name: f"{way.api_origin}{path}" for name, path in callbacks.items()} if is_api and canonical else {},
         let_in=_LET_IN[way.way],
         allowed=way.allowed,
         why_not="" if port else f"{way.host} has no names beneath it, and {manifest.title} needs one of its own",

@@ -8,9 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from blueprints import context
+from blueprints.existing import existing_data
 from blueprints.names import docker_name
 from blueprints.resolve import Resolution
 from blueprints.routes import routes, routes_data
+from blueprints.shared import shared_data
 
 
 def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: Mapping[str, str]) -> dict[str, Any]:
@@ -20,7 +22,7 @@ def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: 
         "schema": 1,
         "organization": {"slug": needs.slug, "name": needs.name},
         "profile": needs.profile,
-        "contract": resolution.contract,
+        "contract": resolution.profile.contract,
         "template_release": resolution.release,
         "needs_digest": resolution.needs_digest,
         "images": needs.applications,
@@ -29,8 +31,10 @@ def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: 
                 "name": component.name,
                 "title": component.manifest.title,
                 "role": component.manifest.role,
+                "plays": list(component.plays),
                 "layer": component.manifest.layer,
                 "reasons": list(component.reasons),
+                "through": list(component.through),
                 "services": [docker_name(needs.slug, *s.key.split("_", 1)) for s in component.services],
                 "memory_mib": component.memory_mib,
                 "inputs": dict(component.inputs),
@@ -45,12 +49,19 @@ def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: 
             "canonical": context.way_facts(resolution.ways[0]),
             "ways": [context.way_facts(way) for way in resolution.ways],
             "cors_origins": list(dict.fromkeys(way.web_origin for way in resolution.ways)),
+            "shared": shared_data(needs, context.routers(resolution)),
         },
         "routes": routes_data(routes(resolution)),
         "verify": {
             "bot": needs.discord.bot,
             "database": context.database_facts(resolution),
             "starting_data": needs.database.starting_data.kind,
+            "generation": context.generation_facts(resolution),
+        },
+        "existing": existing_data(resolution),
+        "local": {
+            "services": [docker_name(needs.slug, *key.split("_", 1)) for key in resolution.local],
+            "environment": {key: list(values) for key, values in needs.additions.environment.items()},
         },
         "findings": [asdict(finding) for finding in resolution.findings],
         "files": [

@@ -9,11 +9,13 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from blueprints.catalog import Catalog
+from blueprints.catalog import LOCAL, Catalog
+from blueprints.closure import reasons_for
+from blueprints.local_lines import MARK
 from blueprints.marks import Mark, marks_of
 from blueprints.render import render_marked
 from blueprints.rendering import LOCK, MANIFEST, SECRETS
-from blueprints.resolve import Resolution, profile_reason, reasons_for
+from blueprints.resolve import Resolution, profile_reason
 from sprocket_v2.errors import RenderError
 
 _HEADER = re.compile(r"\A *(?:#|<!--) templates/(\S+\.j2)(?: -->)?\Z")
@@ -21,10 +23,11 @@ _JSON_KEY = re.compile(r'"((?:[^"\\]|\\.)*)": ')
 # A name that templates print, or a key of our JSON files -> the need it was made of. `inputs` and memory are options: see _needs.
 _NEEDS = {
     "org.slug": "slug", "queues": "slug", "network.name": "slug", "volume.name": "slug", "config.name": "slug", "service.name": "slug",
-    "secret.swarm_name": "slug", "org.name": "name", "owner": "owner", "deputy": "deputy", "stand_ins": "applications", "database": "database", "storage": "storage", "cache": "cache",
+    "secret.swarm_name": "slug", "org.name": "name", "owner": "owner", "deputy": "deputy", "stand_ins": "applications", "database": "database", "storage": "storage", "cache": "cache", "metrics": "features.match_statistics",
     "access": "access", "ways": "access", "cors_origins": "access", "public_urls": "access", "routers": "access", "entry_ports": "access",
     "service.ports": "access", "certificates": "access", "routes": "access", "discord.bot": "discord.bot", "discord.prefix": "discord.prefix",
     "organization.slug": "slug", "organization.name": "name", "profile": "profile", "contract": "profile", "images": "applications",
+    "generation": "profile", "part": "profile", "verify.generation": "profile",
     "verify.bot": "discord.bot", "verify.database": "database", "verify.starting_data": "database.starting_data",
 }  # fmt: skip
 
@@ -41,6 +44,7 @@ class LineOrigin:
         called_from: for a line of a shared macro, the line that calls it: `templates/...:7`.
         reasons: the need behind the component, or behind the one service of it; else the profile.
         needs: keys of the answers that stand in the line, or that the line is there for: `slug`, `options.redis.memory_mib`.
+        local: it is of the organization's own additions, not of the release.
     """
 
     line: int
@@ -51,6 +55,7 @@ class LineOrigin:
     called_from: str
     reasons: tuple[str, ...]
     needs: tuple[str, ...]
+    local: bool = False
 
     @property
     def place(self) -> str:
@@ -61,6 +66,7 @@ class LineOrigin:
     def words(self) -> str:
         """All of it on one line."""
         parts = [self.component or "whole deployment", self.place, f"because {'; '.join(self.reasons)}"]
+        parts[0] += " (local)" if self.local else ""
         parts.insert(2, self.called_from and f"called from {self.called_from}")
         parts.append("needs " + ", ".join(self.needs) if self.needs else "")
         return " · ".join(filter(None, parts))
@@ -184,13 +190,17 @@ class _Reader:
             return _origin(self.resolution, number, line.text, _Owner(_component_of(template)), template)
         caller = line.caller or line.place
         own, item = _component_of(caller.template), line.block.owner
-        owner = _Owner(own, self.service, item.component if item.component != own else "") if own else item
+        owner = item  # also of a local line: it is about a service of its own, or one of the release's that gets a value
+        if own not in ("", LOCAL):
+            owner = _Owner(own, self.service, item.component if item.component != own else "")
         called_from = "" if caller is line.place else f"templates/{caller.template}:{caller.line}"
         needs = _needs(self.resolution, line.names, owner)
         return _origin(self.resolution, number, line.text, owner, line.place.template, line.place.line, called_from, needs)
 
 
 def _component_of(template: str) -> str:
+    if template.startswith("components/_local/"):
+        return LOCAL
     return template.split("/")[1] if template.startswith("components/") else ""
 
 
@@ -199,7 +209,12 @@ def _origin(
     called_from: str = "", needs: tuple[str, ...] = (),
 ) -> LineOrigin:  # fmt: skip
     shown = f"templates/{template}" if template else ""
-    return LineOrigin(number, text, owner.component, shown, line, called_from, _reasons(resolution, owner), needs)
+    is_local = owner.component == LOCAL or text.endswith(f" {MARK}")
+    reasons = _reasons(resolution, owner)
+    if is_local and owner.component != LOCAL:
+        reasons = (f"added by this organization to {owner.service or owner.component}",)
+        needs = (f"additions.environment.{owner.service}", *needs)
+    return LineOrigin(number, text, owner.component, shown, line, called_from, reasons, needs, is_local)
 
 
 def _reasons(resolution: Resolution, owner: _Owner) -> tuple[str, ...]:
@@ -214,6 +229,8 @@ def _reasons(resolution: Resolution, owner: _Owner) -> tuple[str, ...]:
 
 def _needs(resolution: Resolution, names: Iterable[str], owner: _Owner) -> tuple[str, ...]:
     component = resolution.component(owner.component)
+    if owner.component == LOCAL:
+        return (f"additions.services.{owner.service.removeprefix('local_')}" if owner.service else "additions.services",)
     found: dict[str, None] = {}
     for name in names:
         if name in _NEEDS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from django.contrib import messages
@@ -9,10 +10,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from blueprints import actions
-from blueprints.catalog import load_catalog
+from blueprints.catalog import LOCAL, load_catalog
 from blueprints.diff_text import side_by_side, unified
 from blueprints.diff_words import SIGNS, markdown, summarise
-from blueprints.forms import answers_from, groups_for, without_defaults
+from blueprints.forms import answers_from, groups_for, with_fragment_read, without_defaults
 from blueprints.look import look_at
 from blueprints.models import Blueprint
 from blueprints.trace import LineOrigin, line_of
@@ -51,9 +52,10 @@ def needs_save(request: HttpRequest, org: Organization) -> HttpResponse:
             name = str(upload.name)
             attach(org=org, name=name, content=upload.read(), actor=request.user)
             data.setdefault("database", {}).setdefault("starting_data", {})["file"] = name
-        needs = needs_from(data, "form")
-        resolution = actions.resolve_needs(org=org, needs=needs)
-        kept = without_defaults(data, load_catalog(), tuple(c.name for c in resolution.components))
+        _attach_fragment(request, org, data)
+        given = with_fragment_read(data)
+        resolution = actions.resolve_needs(org=org, needs=needs_from(given, "form"))
+        kept = without_defaults(given, load_catalog(), tuple(c.name for c in resolution.components))
         stored = set_needs(org=org, actor=request.user, data=kept, message=request.POST.get("message", ""))
     except SprocketError as error:
         return _form_page(request, org, data, _errors(error), revision, status=422)
@@ -64,11 +66,24 @@ def needs_save(request: HttpRequest, org: Organization) -> HttpResponse:
     return redirect("organization", org.slug)
 
 
+def _attach_fragment(request: HttpRequest, org: Organization, data: dict[str, Any]) -> None:
+    """A fragment that was brought along; the needs hold its digest, so that another file of its name is noticed."""
+    upload = request.FILES.get("upload-fragment")
+    if upload is not None:
+        name, content = str(upload.name), upload.read()
+        attach(org=org, name=name, content=content, actor=request.user)
+        data.setdefault("additions", {})["file"] = name
+    else:
+        content = attachments_of(org).get((data.get("additions") or {}).get("file", ""), b"")
+    if content:
+        data["additions"]["sha256"] = hashlib.sha256(content).hexdigest()
+
+
 def needs_panel(request: HttpRequest, org: Organization) -> HttpResponse:
     """The panel beside the form, for the answers as they stand now."""
     data = _posted(request, org)
     try:
-        look, problem = look_at(actions.resolve_needs(org=org, needs=needs_from(data, "form"))), None
+        look, problem = look_at(actions.resolve_needs(org=org, needs=needs_from(with_fragment_read(data), "form"))), None
     except SprocketError as error:
         look, problem = None, error
     return render(request, "blueprints/_panel.html", {"org": org, "look": look, "problem": problem})
@@ -93,6 +108,10 @@ def _errors(error: SprocketError) -> dict[str, str]:
     for problem in problems:
         key, _, rest = problem.message.partition(": ")
         is_key = bool(rest) and " " not in key
+        if problem.where.startswith("additions.services:"):  # the text of a fragment: its line is what helps
+            line = problem.where.rpartition(":")[2]
+            found["additions.services"] = f"{found.get('additions.services', '')} Line {line}: {problem.message}. {problem.hint}.".strip()
+            continue
         text = f"{rest if is_key else problem.message}. {problem.hint}".strip(". ") + "."
         name = key if is_key else (problem.where if "." in problem.where and " " not in problem.where and ":" not in problem.where else "")
         found.setdefault(name, text)
@@ -111,15 +130,18 @@ def _form_page(
     look, problem = None, None
     components: tuple[str, ...] = ()
     try:
-        resolution = actions.resolve_needs(org=org, needs=needs_from(data, "form"))
+        resolution = actions.resolve_needs(org=org, needs=needs_from(with_fragment_read(data), "form"))
         look, components = look_at(resolution), tuple(c.name for c in resolution.components)
     except SprocketError as error:
         problem = None if errors or not revision else error
     groups = groups_for(data, catalog, components, errors)
+    errors = {key: text for key, text in errors.items() if not key.startswith("additions.")} | {
+        question.key: question.error for group in groups if group.name == "additions" for question in group.questions if question.error
+    }
     shown = {question.key for group in groups for question in group.questions} | {g.switch.key for g in groups if g.switch}
     context = {
         "org": org, "groups": groups, "look": look, "problem": problem, "revision": revision, "errors": errors,
-        "detail_errors": any(key.startswith("options.") for key in errors),
+        "detail_errors": any(key.startswith(("options.", "additions.")) for key in errors),
         "other_errors": [text for key, text in errors.items() if key not in shown], "files": sorted(attachments_of(org)),
     }  # fmt: skip
     return render(request, "blueprints/needs.html", context, status=status)
@@ -175,6 +197,8 @@ def blueprint_page(request: HttpRequest, org: Organization, number: int) -> Http
     rendering = actions.rendering_of_row(row)
     others = Blueprint.objects.for_org(org).exclude(pk=row.pk)[:50]
     files = [(path, rendering.files[path]) for path in sorted(rendering.files)]
+    for component in rendering.blueprint["components"]:
+        component["local_images"] = [key for key in rendering.lock["images"] if component["name"] == LOCAL and key.startswith(f"{LOCAL}_")]
     context = {
         "org": org, "row": row, "facts": rendering.blueprint, "lock": rendering.lock, "secrets": rendering.secrets, "files": files,
         "others": others, "memory": sum(c["memory_mib"] for c in rendering.blueprint["components"]),
@@ -239,7 +263,7 @@ def compare_page(request: HttpRequest, org: Organization) -> HttpResponse:
     if comparison:
         wanted = request.GET.get("view", "unified")
         files = [
-            (f, unified(f) if wanted == "unified" else "", side_by_side(f) if wanted == "side" else ())
+            (f, unified(f).splitlines() if wanted == "unified" else [], side_by_side(f) if wanted == "side" else ())
             for f in comparison.files
             if not f.derived
         ]

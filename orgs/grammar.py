@@ -22,6 +22,15 @@ _HTTPS_URL = re.compile(r"\Ahttps://(?P<host>[a-z0-9.-]+)(?::(?P<port>[0-9]{1,5}
 TAILNET = ipaddress.ip_network("100.64.0.0/10")
 # What no certificate authority of the internet signs, and no name server of it answers (RFC 6761, 6762, 7686, 8375).
 _NOT_PUBLIC = ("localhost", "local", "internal", "lan", "home.arpa", "onion", "invalid")
+_ENVIRONMENT_NAME = re.compile(r"\A[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
+_IMAGE = re.compile(
+    r"\A((?:[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[0-9]{1,5})?/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)"
+    r":([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})(?:@(sha256:[0-9a-f]{64}))?\Z"
+)
+# Where an image of an organization's own may come from (rule 22). Docker's own registry is meant where a name has no host in front.
+REGISTRIES = ("docker.io", "ghcr.io", "quay.io", "registry.gitlab.com", "gcr.io", "public.ecr.aws", "mcr.microsoft.com")
+_SECRET_WORDS = frozenset("PASSWORD PASSWD PASSPHRASE PASS PWD PW TOKEN SECRET SECRETS CREDENTIAL CREDENTIALS APIKEY".split())
+_LOGIN_IN_URL = re.compile(r"://[^/\s@]*:[^/\s@]+@")
 
 
 def slug(value: str) -> str:
@@ -186,6 +195,54 @@ def one_line(value: str) -> str:
     return value
 
 
+def environment_name(value: str) -> str:
+    """The name of an environment value, which anybody who sees the container can read: never a secret's."""
+    if not _ENVIRONMENT_NAME.match(value):
+        raise ValueError(f"{shown(value)} is not an environment name: letters, digits and _, at most 64, not beginning with a digit")
+    words = value.upper().split("_")
+    names_a_key = words[-1] in ("KEY", "KEYS", "DSN") and "PUBLIC" not in words
+    if (_SECRET_WORDS & set(words) or names_a_key) and words[-1] != "FILE":
+        raise ValueError(
+            f"{shown(value)} is the name of a secret, and a secret never stands in needs or environment: "
+            "make it a secret of a service of your own, and name its file instead, as in X_FILE=/run/secrets/local-x"
+        )
+    if value.upper().startswith("LD_"):
+        raise ValueError(f"{shown(value)} changes which code a program loads: remove it")
+    return value
+
+
+def environment_value(value: object) -> str:
+    """One printable line of at most 500 characters, written as text: a number or a yes in YAML would be read in more than one way."""
+    if not isinstance(value, str):
+        raise ValueError(f"{shown(repr(value))} is not text: write it in quotes")  # noqa: TRY004 - pydantic collects ValueErrors
+    if len(value) > 500 or not value.isprintable():
+        raise ValueError(f"{shown(value)} is not one printable line of at most 500 characters: shorten it, or remove the line break")
+    if _LOGIN_IN_URL.search(value):
+        raise ValueError("holds a user and password in an address: give host and user apart, and the password as a secret")
+    return value
+
+
+def image_reference(value: str) -> str:
+    """An image of an allowed registry with a tag that names a version, and maybe a digest: `redis:7.0-bookworm`."""
+    found = _IMAGE.match(value)
+    if not found:
+        raise ValueError(f"{shown(value)} is not an image with a tag: write name:tag, such as redis:7.0-bookworm, all in lower case")
+    first, slash, _ = found[1].partition("/")
+    registry = first if slash and ("." in first or ":" in first or first == "localhost") else "docker.io"
+    if registry not in REGISTRIES:
+        raise ValueError(f"{shown(value)} comes from {registry}, which is not allowed: take it from one of {', '.join(REGISTRIES)}")
+    if found[2] == "latest":
+        raise ValueError(f"{shown(value)} goes by latest, which is another image every day: name a version")
+    return value
+
+
+def image_parts(reference: str) -> tuple[str, str, str]:
+    """Name, tag and digest (or empty) of an image reference of the grammar."""
+    found = _IMAGE.match(reference)
+    assert found is not None  # noqa: S101 - it went through image_reference
+    return found[1], found[2], found[3] or ""
+
+
 def shown(value: str) -> str:
     """A value as an error may quote it: escaped, at most 60 characters."""
     text = value if len(value) <= 60 else value[:57] + "..."
@@ -207,6 +264,9 @@ BucketName = Annotated[str, AfterValidator(bucket_name)]
 Sha256 = Annotated[str, AfterValidator(sha256)]
 Name = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(one_line)]
 Line = Annotated[str, Field(max_length=120), AfterValidator(one_line)]
+EnvironmentName = Annotated[str, AfterValidator(environment_name)]
+EnvironmentValue = Annotated[str, PlainValidator(environment_value)]
+ImageReference = Annotated[str, AfterValidator(image_reference)]
 OptionName = Annotated[str, AfterValidator(option_name)]
 OptionValue = Annotated[bool | int | str, PlainValidator(option_value)]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from orgs.additions import Additions
 from orgs.grammar import (
     BucketName,
     CommandPrefix,
@@ -302,6 +303,21 @@ class Access(_Part):
     lan: Lan | None = Field(default=None, title="In the local network")
     vpn: Vpn | None = Field(default=None, title="Over a VPN")
     public: Public | None = Field(default=None, title="From the internet")
+    shared: bool = Field(
+        default=False,
+        strict=True,
+        title="Share the entry ports",
+        description="Other organizations on the machine use the same ports; the host's edge tells them apart by their names.",
+    )
+    entry_lane: Annotated[int, Field(ge=0, le=8191, strict=True)] | None = Field(
+        default=None, title="Entry lane", description="Which of the host's 8192 entry networks; answer it only when an error asks for it."
+    )
+
+    @model_validator(mode="after")
+    def _lane_fits_shared(self) -> Access:
+        if self.entry_lane is not None and not self.shared:
+            raise ValueError(f"entry_lane is {self.entry_lane}, yet shared is false: remove it, or share the entry ports")
+        return self
 
     @field_validator("canonical", mode="before")
     @classmethod
@@ -378,6 +394,12 @@ class Needs(_Part):
     options: dict[OptionName, dict[OptionName, OptionValue]] = Field(
         default_factory=dict, title="Options", description="Answers to a component's own questions: component, then input."
     )
+    additions: Additions = Field(default=Additions(), title="Local additions")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files these answers name; they stand beside a needs file, or are attached."""
+        return tuple(name for name in (self.database.starting_data.file, self.additions.file) if name)
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Needs:

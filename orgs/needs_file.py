@@ -20,6 +20,7 @@ from sprocket_v2.errors import NeedsError
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 12
+Lines = Mapping[tuple[str, ...], int]  # a key's path -> its line
 _YES_NO = {"yes": "true", "no": "false", "on": "true", "off": "false"}
 
 
@@ -32,18 +33,25 @@ def parse_needs(text: str, source: str = "needs.yaml") -> Needs:
     Raises:
         NeedsError: every problem found, each with `where` (source, line, key) and a hint.
     """
+    hint = "needs are a page or two of answers; starting data belongs in a file of its own (database.starting_data)"
+    data, lines = read_yaml(text, source, MAX_BYTES, hint)
+    return needs_from(data, source, lines)
+
+
+def read_yaml(text: str, source: str, max_bytes: int, hint: str) -> tuple[Any, Lines]:
+    """Plain data of somebody's YAML text, and the line of every key.
+
+    Args:
+        hint: what to do where it is larger than `max_bytes`.
+    Raises:
+        NeedsError: too large, not YAML, or YAML that answers have no use for (aliases, tags, a key twice, deep nesting).
+    """
     size = len(text.encode(errors="surrogatepass"))
-    if size > MAX_BYTES:
-        raise NeedsError(
-            f"{size // 1024} KiB of text, the most is {MAX_BYTES // 1024} KiB",
-            hint="needs are a page or two of answers; starting data belongs in a file of its own (database.starting_data)",
-            where=source,
-        )
+    if size > max_bytes:
+        raise NeedsError(f"{size // 1024} KiB of text, the most is {max_bytes // 1024} KiB", hint=hint, where=source)
     root = _compose(text, source)
     _refuse_doubtful_keys(root, source)
-    lines = dict(_lines(root, ()))
-    data = _plain(root, source)
-    return needs_from(data, source, lines)
+    return _plain(root, source), dict(_lines(root, ()))
 
 
 def needs_from(data: object, source: str, lines: Mapping[tuple[str, ...], int] | None = None) -> Needs:
@@ -51,11 +59,16 @@ def needs_from(data: object, source: str, lines: Mapping[tuple[str, ...], int] |
     try:
         return Needs.model_validate(data)
     except ValidationError as error:
-        found = error.errors(include_url=False)
-        problems = tuple(_problem(item, source, lines or {}) for item in found if not _follows(item, found))
-        first = problems[0]
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise NeedsError(first.message + more, hint=first.hint, where=first.where, problems=problems) from None
+        raise needs_error(error, source, lines or {}) from None
+
+
+def needs_error(error: ValidationError, source: str, lines: Lines) -> NeedsError:
+    """Every problem pydantic found, in an admin's words, each with source, line and key."""
+    found = error.errors(include_url=False)
+    problems = tuple(_problem(item, source, lines) for item in found if not _follows(item, found))
+    first = problems[0]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return NeedsError(first.message + more, hint=first.hint, where=first.where, problems=problems)
 
 
 def needs_digest(needs: Needs) -> str:
@@ -162,6 +175,8 @@ def _problem(item: Any, source: str, lines: Mapping[tuple[str, ...], int]) -> Ne
     path = tuple(str(part) for part in item["loc"])
     message, hint = _words(item)
     path = path or tuple(message.partition(" ")[0].rstrip(":").split("."))  # a contradiction begins with the key it is about
+    named = (*path, message.partition(" ")[0])
+    path = named if named in lines and " is not allowed" in message else path  # a key that may never be there has a line of its own
     while path and lines and path not in lines:
         path = path[:-1]
     key = ".".join(_key(str(part)) for part in item["loc"] if part != "[key]")

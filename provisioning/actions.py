@@ -26,6 +26,7 @@ from orgs.models import Organization
 from provisioning import execution, planning, secret_store
 from provisioning.docker_door import docker_reader
 from provisioning.engine_events import Event
+from provisioning.host_edge import actions as host_edge
 from provisioning.materials import Basis, material, rendering_of
 from provisioning.models import Approval, Plan, Run, StackState, next_number
 from provisioning.operations import run_operation
@@ -56,6 +57,7 @@ class PreviewResult:
     Attributes:
         basis: `empty-host` when it was made without an engine; then everything is a *create*.
         missing: names of secrets somebody still has to bring before an apply.
+        edge: what happens to the host's edge, in words; empty where the deployment has nothing to do with it.
     """
 
     basis: Basis
@@ -63,6 +65,7 @@ class PreviewResult:
     steps: tuple[Mapping[str, Any], ...]
     missing: tuple[str, ...]
     duration_s: float
+    edge: str = ""
 
     @property
     def has_changes(self) -> bool:
@@ -77,6 +80,7 @@ def preview_now(*, org: Organization, rendering: Rendering, on_event: OnEvent | 
         PreviewError: the engine could not say.
     """
     basis: Basis = "live" if planning.seen_live(org.slug) is not None else "empty-host"
+    effect = host_edge.effect_of(org, rendering.blueprint)
     name = f"preview-{secrets.token_hex(6)}"
     with material(org, rendering, name) as stuff:
         try:
@@ -90,7 +94,7 @@ def preview_now(*, org: Organization, rendering: Rendering, on_event: OnEvent | 
         missing = tuple(item.name for item in secret_store.missing_secrets(org, stuff.wanted))
     if not outcome.ok:
         raise _error_from(PreviewError, outcome.error)
-    return PreviewResult(basis, outcome.changes, outcome.steps, missing, outcome.duration_s)
+    return PreviewResult(basis, outcome.changes, outcome.steps, missing, outcome.duration_s, effect.words if effect else "")
 
 
 def propose(*, org: Organization, blueprint: Blueprint, actor: Any, on_event: OnEvent | None = None) -> Plan:  # noqa: ANN401 - rows
@@ -149,6 +153,12 @@ def apply(*, plan: Plan, actor: Any, idempotency_key: str = "", ring: bool = Tru
 def destroy(*, org: Organization, actor: Any, idempotency_key: str = "", ring: bool = True) -> Run:  # noqa: ANN401
     """Ask for the deployment to be removed; volumes that are to be kept stay."""
     return request_run(org=org, kind=RunKind.DESTROY, actor=actor, idempotency_key=idempotency_key, ring=ring)
+
+
+def is_deployed(org: Organization) -> bool:
+    """Whether something was applied and not destroyed since, even half-way."""
+    last = Run.objects.for_org(org).filter(kind__in=[RunKind.APPLY, RunKind.DESTROY]).first()
+    return last is not None and not (last.kind == RunKind.DESTROY and last.state == RunState.SUCCEEDED)
 
 
 def request_run(

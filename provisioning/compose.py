@@ -120,13 +120,20 @@ class ServiceArgs:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A network, volume, config or secret: its key in the file, its Docker name, and what is its own."""
+    """A network, volume, config or secret: its key in the file, its Docker name, and what is its own.
+
+    Attributes:
+        subnet: a network's addresses, where they have to be known beforehand.
+        external: a network that somebody else makes; only the host's edge has such.
+    """
 
     key: str
     name: str
     labels: Mapping[str, str]
     internal: bool = False
     file: str = ""
+    subnet: str = ""
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,24 +147,30 @@ class StackSpec:
     services: Mapping[str, ServiceArgs]
 
 
-def read_stack(text: str, slug: str, image_ids: Mapping[str, str] | None = None) -> StackSpec:
+def read_stack(text: str, slug: str, image_ids: Mapping[str, str] | None = None, *, is_host_edge: bool = False) -> StackSpec:
     """Read a stack.yml.
 
     Args:
         slug: the organization's; prefix of every service's Docker name.
         image_ids: component, or service key where a service has an image of its own -> id of the locally built image.
+        is_host_edge: the file is the host's edge's, which alone may be on networks that are not its own.
     Raises:
         PreviewError: a key this reader does not know; `where` names service and key.
     """
     data = load(text, "stack.yml")
     parts = {kind: tuple(_part(kind, key, item) for key, item in (data.get(kind) or {}).items()) for kind in _PART_KEYS}
+    foreign = [part.name for part in parts["networks"] if part.external]
+    if foreign and not is_host_edge:
+        raise PreviewError(
+            f"network {foreign[0]!r} is not the organization's own", hint="only the host's edge may be on it", where="stack.yml"
+        )
     names = {kind: {part.key: part.name for part in found} for kind, found in parts.items()}
     services = {key: _service(key, item, slug, names, image_ids or {}) for key, item in data["services"].items()}
     return StackSpec(parts["networks"], parts["volumes"], parts["configs"], parts["secrets"], services)
 
 
 _PART_KEYS = {
-    "networks": frozenset({"name", "internal", "labels"}),
+    "networks": frozenset({"name", "internal", "labels", "ipam", "external"}),
     "volumes": frozenset({"name", "labels"}),
     "configs": frozenset({"name", "file", "labels"}),
     "secrets": frozenset({"name", "file", "labels"}),
@@ -166,7 +179,16 @@ _PART_KEYS = {
 
 def _part(kind: str, key: str, item: Mapping[str, Any]) -> Part:
     _refuse_unknown(item, _PART_KEYS[kind], f"{kind}.{key}")
-    return Part(key, item["name"], _texts(item.get("labels") or {}), bool(item.get("internal")), str(item.get("file", "")))
+    pools: list[dict[str, Any]] = (item.get("ipam") or {}).get("config") or [{}]
+    return Part(
+        key,
+        item["name"],
+        _texts(item.get("labels") or {}),
+        internal=bool(item.get("internal")),
+        file=str(item.get("file", "")),
+        subnet=str(pools[0].get("subnet", "")),
+        external=bool(item.get("external")),
+    )
 
 
 def _service(

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 from provisioning.live import LiveReader
 from sprocket_v2.errors import SprocketError
+
+if TYPE_CHECKING:
+    from provisioning.providers.swarm.client import DockerSwarm
 
 
 def docker_reader() -> LiveReader:
@@ -13,6 +18,15 @@ def docker_reader() -> LiveReader:
         ApplyError: Docker cannot be reached; the message tells the three reasons apart.
     """
     return _connect()
+
+
+def docker_hands() -> DockerSwarm:
+    """The whole of this process's Docker client, for what also changes things: copies, and services that stop and start.
+
+    Raises:
+        ApplyError: as `docker_reader`.
+    """
+    return cast("DockerSwarm", _connect())
 
 
 def _connect() -> LiveReader:

@@ -13,11 +13,14 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from blueprints.models import Blueprint
-from blueprints.rendering import Rendering
+from blueprints.rendering import STACK, Rendering
 from orgs.models import Organization
-from provisioning import leases, planning, secret_store
+from provisioning import backup_actions, leases, planning, secret_store
+from provisioning.compose import read_stack
 from provisioning.docker_door import docker_reader
 from provisioning.engine_events import Event
+from provisioning.host_edge import actions as host_edge
+from provisioning.host_edge.claims import Shared, shared_of
 from provisioning.live import live_fingerprint
 from provisioning.materials import material, rendering_of
 from provisioning.models import Plan, Run, StackState
@@ -128,11 +131,15 @@ class _Execution:
             raise ApplyError("the plan of this run is gone", hint="make a new plan", where=f"run {self.run.number}")
         try:
             rendering = planning.recheck(plan)
+            shared = shared_of(rendering.blueprint)
+            host_edge.prepare(org=self.org, blueprint=rendering.blueprint, beat=self.recorder.beat, say=self.recorder.say)
             if planning.has_nothing_to_do(plan, rendering):
-                self._nothing_to_do(plan)
+                self._nothing_to_do(plan, shared)
                 return
+            planning.refuse_unfit(self.org, rendering)
             with material(self.org, rendering, self._folder) as stuff:
                 secret_store.make_ready(self.org, stuff.wanted, actor=self.run.requested_by)
+                self._backup_first(plan, rendering)
                 outcome = planning.apply_plan(plan, stuff, self._operate, is_first_try=self.run.deliveries == 1)
         except StaleError as error:
             if not isinstance(error, LeaseLostError):
@@ -151,6 +158,7 @@ class _Execution:
 
     def _destroy(self) -> None:
         blueprint = secret_store.stack_state(self.org).applied_blueprint or self.run.blueprint or _last_tried(self.org)
+        host_edge.leave(org=self.org, beat=self.recorder.beat, say=self.recorder.say)
         outcome = self._without_plan("destroy", blueprint)
         self._remember(state_digest=outcome.state_digest, live_fingerprint="", applied_digest="", applied_blueprint=None, last_verdict=None)
         stale = Plan.objects.for_org(self.org).filter(state__in=[PlanState.PROPOSED, PlanState.APPROVED])
@@ -164,6 +172,8 @@ class _Execution:
         rendering = rendering_of(blueprint)
         verdict = self._verdict(rendering.blueprint, rendering.lock)
         self._remember(last_verdict=verdict.as_dict())
+        if _has_backups(rendering):
+            backup_actions.note(self.org)
         self._ended(RunState.SUCCEEDED, verdict=verdict.as_dict())
 
     # Parts of them
@@ -197,14 +207,26 @@ class _Execution:
             self._remember(state_digest=error.outcome.state_digest, live_fingerprint="", applied_digest="")
             raise
 
-    def _nothing_to_do(self, plan: Plan) -> None:
+    def _nothing_to_do(self, plan: Plan, shared: Shared | None) -> None:
         """Bundle, state and live objects are where the last apply left them: the engine stays off."""
         self.recorder.say("nothing has moved since the last apply: the engine was not needed")
+        if shared:
+            host_edge.join(org=self.org, shared=shared, beat=self.recorder.beat, say=self.recorder.say)
         plan.move(PlanState.APPLIED)
         verdict = secret_store.stack_state(self.org).last_verdict
         self._ended(RunState.SUCCEEDED, verdict=verdict, changes=plan.changes)
 
+    def _backup_first(self, plan: Plan, rendering: Rendering) -> None:
+        """The database and what migrates it are not touched before a backup was tried."""
+        if _has_backups(rendering):
+            services = read_stack(rendering.files[STACK], self.org.slug).services
+            risky = [f"service/{key}" for key, service in services.items() if key == "postgres" or service.stage == "jobs"]
+            said = backup_actions.before_apply(self.org, plan.steps, [*risky, "volume/postgres_data"], self.recorder.beat)
+            if said:
+                self.recorder.say(said)
+
     def _applied(self, plan: Plan, rendering: Rendering, outcome: Outcome) -> None:
+        edge_error = self._join_edge(shared_of(rendering.blueprint))
         self.recorder.say("looking whether it works")
         verdict = self._verdict(rendering.blueprint, rendering.lock)
         self._remember(
@@ -214,13 +236,30 @@ class _Execution:
             live_fingerprint=live_fingerprint(docker_reader(), self.org.slug, with_tasks=True),
             last_verdict=verdict.as_dict(),
         )
+        if _has_backups(rendering):
+            backup_actions.note(self.org)
         plan.move(PlanState.APPLIED)
         values: dict[str, Any] = {"verdict": verdict.as_dict(), "changes": dict(outcome.changes)}
+        if edge_error:
+            self._ended(RunState.FAILED, error=edge_error, **values)
+            return
         if verdict.runs == "failed":
             error = {"kind": "verdict", "message": f"applied, but it {verdict.runs_text}", "hint": "the checks below say what to look at"}
             self._ended(RunState.FAILED, error=error, **values)
             return
         self._ended(RunState.SUCCEEDED, **values)
+
+    def _join_edge(self, shared: Shared | None) -> dict[str, Any] | None:
+        """Behind the host's edge, where it shares the entry ports; else, or when that went well, None. What was applied stays."""
+        if shared is None:
+            return None
+        try:
+            host_edge.join(org=self.org, shared=shared, beat=self.recorder.beat, say=self.recorder.say)
+        except LeaseLostError:
+            raise
+        except SprocketError as error:
+            return {"kind": "edge", **error.as_dict()}
+        return None
 
     def _apply_failed(self, plan: Plan, error: EngineError) -> None:
         moved = error.outcome.state_digest != plan.state_digest
@@ -263,6 +302,10 @@ class _Execution:
         if not self.run.move(state, under=self.lease.fencing, pid=None, **values):
             self.run.refresh_from_db()
             self.run.move(state, under=self.lease.fencing, pid=None, **values)
+
+
+def _has_backups(rendering: Rendering) -> bool:
+    return any(part["name"] == "backup" for part in rendering.blueprint.get("components", ()))
 
 
 def _last_tried(org: Organization) -> Blueprint | None:

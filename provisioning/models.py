@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from orgs.models import Organization, OrgQuerySet
+from provisioning.host_edge.rows import EdgeMember, EntryClaim, HostEdge  # noqa: F401 - Django looks for rows here
 from provisioning.states import FINISHED, PlanState, RunKind, RunState, plan_may_move, run_may_move
 
 
@@ -44,6 +45,7 @@ class Plan(models.Model):
     basis = models.CharField(max_length=12, choices=[("live", "live"), ("empty-host", "empty-host")], default="live")
     changes = models.JSONField(default=dict)
     steps = models.JSONField(default=list)
+    edge = models.JSONField(default=dict)
     state = models.CharField(max_length=12, choices=_choices(PlanState), default=PlanState.PROPOSED)
     reason = models.TextField(blank=True)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -265,6 +267,7 @@ class StackState(models.Model):
     applied_digest = models.CharField(max_length=80, blank=True)
     live_fingerprint = models.CharField(max_length=80, blank=True)
     last_verdict = models.JSONField(null=True)
+    backups = models.JSONField(null=True)  # name and bytes of the newest one, and when that was seen
     updated = models.DateTimeField(auto_now=True)
 
     objects = OrgQuerySet.as_manager()

@@ -51,6 +51,7 @@ ALLOWED_FOR_S3 = (
 CHILD_MODULE = "provisioning.stacks"
 STALL_AFTER_S = 120.0
 GRACE_S = 30.0
+_LAST_WORDS_S = 2.0
 _TICK_S = 0.25
 _MIN_FREE_BYTES = 100 * 1024 * 1024
 
@@ -139,7 +140,8 @@ class Child:
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._stderr: list[str] = []
         threading.Thread(target=_pump, args=(self._process.stdout, self._lines.put), daemon=True).start()
-        threading.Thread(target=_pump, args=(self._process.stderr, self._keep_stderr), daemon=True).start()
+        self._hearing = threading.Thread(target=_pump, args=(self._process.stderr, self._keep_stderr), daemon=True)
+        self._hearing.start()
 
     def is_waiting(self) -> bool:
         """Whether it can still take a request."""
@@ -162,6 +164,7 @@ class Child:
 
     def last_words(self) -> str:
         """The last line of its standard error: an exception's name and text. Not masked."""
+        self._hearing.join(timeout=_LAST_WORDS_S)  # it may have died faster than it was heard; a grandchild may hold the pipe open
         return self._stderr[-1] if self._stderr else ""
 
     def stop_politely(self) -> None:

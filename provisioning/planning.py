@@ -14,6 +14,7 @@ from orgs.models import Organization
 from provisioning import secret_store
 from provisioning.certificates import refuse_wrong_pairs
 from provisioning.docker_door import docker_reader
+from provisioning.host_edge.actions import effect_of
 from provisioning.live import live_fingerprint
 from provisioning.materials import Basis, Material, known_state_digest, material, rendering_of, secret_versions_of
 from provisioning.models import Plan, StackState, next_number
@@ -32,16 +33,19 @@ def make_plan(*, org: Organization, blueprint: Blueprint, author: Any, name: str
         name: of the run's folder.
         operate: runs one engine operation to its end.
     Raises:
-        ApplyError: a secret is missing; nothing was started.
+        ApplyError: a secret is missing; nothing was started. PreviewError: an existing service is not fit.
     """
     rendering = rendering_of(blueprint)
     live = seen_live(org.slug)
     basis: Basis = "live" if live is not None else "empty-host"
+    effect = effect_of(org, rendering.blueprint)
+    edge = effect.as_dict() if effect else {}
     secret_store.make_ready(org, secret_store.wanted_secrets(rendering.secrets), actor=author)
     _refuse_wrong_certificates(org, rendering)
+    refuse_unfit(org, rendering)
     if basis == "live" and nothing_moved(org, rendering):
         state = secret_store.stack_state(org)
-        return _store(org, blueprint, rendering, author, state_digest=state.state_digest, live=live or "", changes={}, steps=[])
+        return _store(org, blueprint, rendering, author, state_digest=state.state_digest, live=live or "", changes={}, steps=[], edge=edge)
     with material(org, rendering, name) as stuff:
         if basis == "live" and may_have_drifted(org):
             operate(stuff.request("refresh", holds_lease=True))
@@ -60,6 +64,7 @@ def make_plan(*, org: Organization, blueprint: Blueprint, author: Any, name: str
         steps=[dict(step) for step in outcome.steps],
         basis=basis,
         engine_plan=engine_plan,
+        edge=edge,
     )
 
 
@@ -69,6 +74,18 @@ def _refuse_wrong_certificates(org: Organization, rendering: Rendering) -> None:
         values = {f"{org.slug}/{item.name}@{item.version}": item.name for item in brought}
         opened = {values[reference]: value for reference, value in secret_store.values_for(org, brought).items()}
         refuse_wrong_pairs(rendering.blueprint["access"]["ways"], opened)
+
+
+def refuse_unfit(org: Organization, rendering: Rendering) -> None:
+    """Look at the services outside that the rendering leans on; nothing is asked where there are none.
+
+    Raises:
+        PreviewError: what keeps it from being deployed, in the preflight's words.
+    """
+    if rendering.blueprint.get("existing"):
+        from provisioning.preflight.look import refuse_what_blocks  # its libraries are needed by few
+
+        refuse_what_blocks(org, rendering)
 
 
 def recheck(plan: Plan) -> Rendering:
@@ -193,6 +210,7 @@ def _store(
     live: str,
     changes: dict[str, int],
     steps: list[dict[str, Any]],
+    edge: dict[str, Any],
     basis: Basis = "live",
     engine_plan: str = "",
 ) -> Plan:
@@ -212,5 +230,6 @@ def _store(
             basis=basis,
             changes=changes,
             steps=steps,
+            edge=edge,
             author=author,
         )

@@ -56,7 +56,7 @@ class _Program:
 
     def declare(self) -> None:
         for part in self.stack.networks:
-            self._part("Network", part, {"internal": part.internal})
+            self._part("Network", part, {"internal": part.internal, **({"subnet": part.subnet} if part.subnet else {})})
         for part in self.stack.volumes:
             self._part("Volume", part, {}, keep=True)
         for part in self.stack.configs:

@@ -14,10 +14,11 @@ from django.db import close_old_connections
 from django.db.models import DateTimeField, ExpressionWrapper, Q, Value
 from django.db.models.functions import Now
 
-from provisioning import actions, execution, leases, processes
+from provisioning import actions, backup_actions, execution, leases, processes
 from provisioning.models import Run
 from provisioning.states import UNDER_WAY, RunState
 
+LOOK_AT_BACKUPS_EVERY = 20  # passes: five minutes
 RING_AGAIN_AFTER = timedelta(seconds=60)
 _log = logging.getLogger(__name__)
 
@@ -115,10 +116,14 @@ class Reconciler:
             self._thread.join(timeout=5)
 
     def _go_on(self, every_s: float) -> None:
+        passes = 0
         while not self._stopped.is_set():
             close_old_connections()
             try:
                 reconcile()
+                passes += 1
+                if passes % LOOK_AT_BACKUPS_EVERY == 2:  # the first soon after a start
+                    backup_actions.note_all()
             except Exception:
                 _log.exception("a pass of the reconciler failed; the next one follows")
             finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provisioning import execution, reconcile
+from provisioning import backup_actions, execution, reconcile
 from sprocket_v2.celery import app  # a process that sends needs our broker's settings as much as one that receives
 
 
@@ -16,3 +16,9 @@ def execute(run_id: int) -> None:
 def reconcile_now() -> None:
     """One pass of the reconciler, for deployments with a scheduler of their own."""
     reconcile.reconcile()
+
+
+@app.task(name="provisioning.look_at_backups")
+def look_at_backups() -> None:
+    """Note how old the newest backup of every deployment is, for pages: they do not ask Docker."""
+    backup_actions.note_all()

@@ -18,10 +18,8 @@ from provisioning.verdict import Check, CheckState, Line, Verdict, verdict_of
 from sprocket_v2.errors import SprocketError, VerifyError
 
 PATIENCE_S = 20.0
-WEB_PORT = 3000
-LOGIN_MARKER = "Sign in with Discord"
 FOREIGN_ORIGIN = "https://not-of-this-league.example"
-_TABLES = ("sprocket.organization", "mledb.player", 'sprocket."user"')
+SEALED = 2  # exit code of `bao status`
 
 
 def verify(
@@ -59,7 +57,15 @@ class Deployment:
         self.blueprint, self.lock, self.reader, self.address = blueprint, lock, reader, address
         self.slug = str(blueprint["organization"]["slug"])
         self.way = blueprint["access"]["canonical"]
-        self.roles = {str(part["role"] or part["name"]): part for part in blueprint["components"]}
+        self.roles = {
+            str(role): part for part in blueprint["components"] for role in (part["role"] or part["name"], *part.get("plays", ()))
+        }
+        if "generation" not in blueprint["verify"]:
+            raise VerifyError(
+                "this blueprint says nothing about its applications' generation",
+                hint="an older release made it: make a new blueprint and apply that",
+            )
+        self.generation = blueprint["verify"]["generation"]
         self.components = {str(part["name"]): part for part in blueprint["components"]}
         self._patience = Patience(patience_s)
         try:
@@ -71,6 +77,7 @@ class Deployment:
         """All checks, in the order a person wants to read them."""
         yield from self._service_checks()
         yield self._images()
+        yield from self._edge()
         if "web" in self.roles:
             yield from self._web()
         if "api" in self.roles:
@@ -80,6 +87,8 @@ class Deployment:
             yield self._web_reaches_api()  # after the probe, which waits for certificates that are still being issued
         if "bot" in self.roles:
             yield self._bot()
+        if "secret-server" in self.roles:
+            yield self._secret_server()
         yield from self._data_is_closed()
         yield from self._usable()
 
@@ -112,32 +121,54 @@ class Deployment:
 
     # Routes
 
+    def _edge(self) -> Iterator[Check]:
+        """Where the entry ports are shared, every route below is asked for through the host's edge, which has them."""
+        shared = self.blueprint["access"].get("shared")
+        proxy = self.services.get(str(shared["proxy"])) if shared else None
+        if not shared or proxy is None:
+            return
+        title, ports = "The host's edge has the entry ports", ", ".join(str(port) for port in sorted({n["port"] for n in shared["names"]}))
+        if proxy.published_ports:
+            detail = "this deployment publishes them itself, as it may where no edge is"
+            yield Check("route/edge", title, "warning", detail, "apply the blueprint again to share them")
+        elif str(shared["network"]) not in proxy.networks:
+            yield Check("route/edge", title, "failed", f"Traefik is not in {shared['network']}", "apply the blueprint again")
+        else:
+            yield Check("route/edge", title, "ok", f"port {ports}; the routes below are asked for through it")
+
     def _web(self) -> Iterator[Check]:
         host, port = str(self.way["web_host" if "web_host" in self.way else "host"]), self._port("web")
-        first = self._ask("GET", host, port, "/", good=lambda a: a.status == http.HTTPStatus.FOUND)
-        location = urlsplit(first.headers.get("location", "")).path
-        good = first.status == http.HTTPStatus.FOUND and location == "/auth/login"
-        yield self._route("web/redirect", "The site sends visitors to sign in", good, f"{first.says()} to {location or 'nowhere'}")
-        page = self._ask("GET", host, port, "/auth/login", good=lambda a: LOGIN_MARKER in a.body)
-        good = page.status == http.HTTPStatus.OK and LOGIN_MARKER in page.body
-        marker = "with" if LOGIN_MARKER in page.body else "without"
-        yield self._route("web/sign-in", "The sign-in page is there", good, f"{page.says()} {marker} “{LOGIN_MARKER}”")
+        site = self.generation["site"]
+        path, marker = str(site["page"]), str(site["marker"])
+        if site["redirects"]:
+            first = self._ask("GET", host, port, "/", good=lambda a: a.status == http.HTTPStatus.FOUND)
+            location = urlsplit(first.headers.get("location", "")).path
+            good = first.status == http.HTTPStatus.FOUND and location == path
+            yield self._route("web/redirect", "The site sends visitors to sign in", good, f"{first.says()} to {location or 'nowhere'}")
+        page = self._ask("GET", host, port, path, good=lambda a: a.status == http.HTTPStatus.OK and marker in a.body)
+        good = page.status == http.HTTPStatus.OK and marker in page.body
+        told = f" {'with' if marker in page.body else 'without'} “{marker}”" if marker else ""
+        yield self._route("web/sign-in", "The page visitors land on is there", good, f"{page.says()}{told}")
 
     def _api(self) -> Iterator[Check]:
         host, port, origin = str(self.way["api_host"]), self._port("api"), str(self.way["web_origin"])
-        health = self._ask("GET", host, port, "/healthz", good=lambda a: a.status == http.HTTPStatus.OK)
+        api = self.generation["api"]
+        path, bare_status = str(api["graphql"]), int(api["bare_query_status"])
+        health = self._ask("GET", host, port, str(api["health"]), good=lambda a: a.status == http.HTTPStatus.OK)
         yield self._route("api/health", "The API says it is well", _json(health).get("status") == "ok", health.says())
-        typed = self._ask("POST", host, port, "/graphql", body={"query": "{ __typename }"}, headers={"Origin": origin})
+        typed = self._ask("POST", host, port, path, body={"query": "{ __typename }"}, headers={"Origin": origin})
         name = (_json(typed).get("data") or {}).get("__typename")
         yield self._route("api/graphql", "The API answers a GraphQL query", name == "Query", f"{typed.says()}, type {name or 'none'}")
-        bare = self._ask("GET", host, port, "/graphql")
-        yield self._route("api/bad-query", "A request without a query is refused", bare.status == http.HTTPStatus.BAD_REQUEST, bare.says())
-        yield self._preflight(host, port, origin, is_ours=True)
-        yield self._preflight(host, port, FOREIGN_ORIGIN, is_ours=False)
+        if bare_status:
+            bare = self._ask("GET", host, port, path)
+            yield self._route("api/bad-query", "A request without a query is refused", bare.status == bare_status, bare.says())
+        if api["checks_origin"]:
+            yield self._preflight(host, port, origin, is_ours=True)
+            yield self._preflight(host, port, FOREIGN_ORIGIN, is_ours=False)
 
     def _preflight(self, host: str, port: int, origin: str, *, is_ours: bool) -> Check:
         headers = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
-        answer = self._ask("OPTIONS", host, port, "/graphql", headers=headers)
+        answer = self._ask("OPTIONS", host, port, str(self.generation["api"]["graphql"]), headers=headers)
         allowed = answer.headers.get("access-control-allow-origin", "")
         if is_ours:
             good = answer.status == http.HTTPStatus.NO_CONTENT and allowed == origin
@@ -147,6 +178,8 @@ class Deployment:
 
     def _route(self, name: str, title: str, good: bool, detail: str) -> Check:
         hint = "" if good else f"docker service logs --tail 50 {self.slug}_traefik, then the log of the component behind it"
+        if hint and self.blueprint["access"].get("shared"):
+            hint += "; the platform's admin sees the edge before it with `sprocket edge show`"
         return Check(f"route/{name}", title, "ok" if good else "failed", detail, hint)
 
     def _port(self, side: str) -> int:
@@ -172,18 +205,17 @@ class Deployment:
     # Between the parts
 
     def _web_reaches_api(self) -> Check:
-        title, origin = "The site's own calls reach the API", str(self.way["api_origin"])
-        container = self._container(self.roles["web"])
+        title, site = "The site's own calls reach the API", self.generation["site"]
+        asked, container = str(site["asks"]), self._container(self.roles["web"])
         if not container:
             return Check("inside/web-api", title, "skipped", "no copy of the site runs")
         is_stand_in = self.blueprint.get("images") == "stand-in"
-        # A stand-in's `node` knows one form of script only; its own page makes the call to the API.
-        url = f"http://127.0.0.1:{WEB_PORT}/__standin/api" if is_stand_in else f"{origin}/healthz"
-        client = "https" if url.startswith("https") else "http"
-        script = f"require('{client}').get('{url}',r=>process.exit(r.statusCode===200?0:1)).on('error',()=>process.exit(1))"
-        code, _ = self.reader.run_in(container, ["node", "-e", script], timeout_s=TIMEOUT_S)
-        good, detail = code == 0, f"{'reached' if code == 0 else 'did not reach'} {origin} from inside"
-        hint = "" if good else f"{origin} has to lead to Traefik from inside the edge network too: check its aliases"
+        # A stand-in knows one form of script only; its own page makes the call to the API, as it is set up to.
+        url = f"http://127.0.0.1:{site['port']}/__standin/api" if is_stand_in else asked
+        command = [str(word).replace("{url}", url).replace("{scheme}", url.partition(":")[0]) for word in site["ask"]]
+        code, _ = self.reader.run_in(container, command, timeout_s=TIMEOUT_S)
+        good, detail = code == 0, f"{'reached' if code == 0 else 'did not reach'} {asked} from inside"
+        hint = "" if good else f"{asked} has to be reached from inside the edge network too: check its aliases"
         return Check("inside/web-api", title, "ok" if good else "failed", detail, hint)
 
     def _bot(self) -> Check:
@@ -202,6 +234,24 @@ class Deployment:
         return Check(
             "bot", title, "warning", "runs, but its log does not say that it is connected", f"docker service logs --tail 50 {name}"
         )
+
+    def _secret_server(self) -> Check:
+        """Docker calls a sealed server healthy: it runs. That nobody can use it yet is said here."""
+        name, title = str(self.roles["secret-server"]["services"][0]), "The secret server can be used"
+        container = self._container(self.roles["secret-server"])
+        if not container:
+            return Check("secret-server", title, "skipped", "the secret server does not run")
+        command = ["bao", "status", "-address=http://127.0.0.1:8200", "-format=json"]
+        code, output = self.reader.run_in(container, command, timeout_s=TIMEOUT_S)
+        if code == 0:
+            return Check("secret-server", title, "ok", "it is unsealed")
+        if code != SEALED:
+            return Check("secret-server", title, "failed", "the secret server does not answer", f"docker service logs --tail 50 {name}")
+        if '"initialized": true' in output:
+            hint = "those who hold the keys run `bao operator unseal` in its container; so it is after each restart"
+            return Check("secret-server", title, "warning", "the secret server is sealed: nothing in it can be read", hint)
+        hint = "run `bao operator init` in its container once, and give the keys to two people"
+        return Check("secret-server", title, "warning", "the secret server waits to be initialised: nothing can be kept in it yet", hint)
 
     def _data_is_closed(self) -> Iterator[Check]:
         for component in ("postgres", "redis"):
@@ -253,17 +303,23 @@ class Deployment:
         yield from self._content(service.running[0].container)
 
     def _content(self, container: str) -> Iterator[Check]:
-        there = self._count(container, {table: f"to_regclass('{table}') is not null" for table in _TABLES})
+        tables = self.generation["tables"]
+        organization, everybody = str(tables["organization"]), [str(table) for table in tables["people"]]
+        if not organization:
+            yield _usable_check("sign-in", "Somebody can sign in", True, "", "")
+            return
+        all_tables = [organization, *everybody]
+        there = self._count(container, {table: f"to_regclass('{table}') is not null" for table in all_tables})
         no_data = "no starting data" if self.blueprint["verify"].get("starting_data") == "empty" else "the starting data did not bring it"
         hint = "give the organization starting data: a schema file or a backup"
-        yield _usable_check("schema", "The league's tables", there["sprocket.organization"] == "t", no_data, hint)
-        present = {table: f"count(*) from {table}" for table in _TABLES if there[table] == "t"}
+        yield _usable_check("schema", "The league's tables", there[organization] == "t", no_data, hint)
+        present = {table: f"count(*) from {table}" for table in all_tables if there[table] == "t"}
         counts = {table: int(text or 0) for table, text in self._count(container, present).items()}
-        missing = no_data if there["sprocket.organization"] != "t" else "no organization in the table"
-        yield _usable_check("organization", "The league is in it", counts.get("sprocket.organization", 0) > 0, missing, hint)
-        people = counts.get("mledb.player", 0) + counts.get('sprocket."user"', 0)
-        hint = "the API lets in only people it knows: a row in mledb.player, or a user made beforehand"
-        missing = no_data if there["sprocket.organization"] != "t" else "nobody can sign in, no player and no user is known"
+        missing = no_data if there[organization] != "t" else "no organization in the table"
+        yield _usable_check("organization", "The league is in it", counts.get(organization, 0) > 0, missing, hint)
+        people = sum(counts.get(table, 0) for table in everybody)
+        hint = f"the API lets in only people it knows: a row in {' or '.join(everybody)}"
+        missing = no_data if there[organization] != "t" else "nobody can sign in, no player and no user is known"
         yield _usable_check("sign-in", "Somebody can sign in", people > 0, missing, hint)
 
     def _count(self, container: str, questions: Mapping[str, str]) -> dict[str, str]:

@@ -15,6 +15,8 @@ from orgs.access import orgs_of
 from orgs.actions import current_needs
 from orgs.models import Organization
 from provisioning import actions
+from provisioning.backups import page_facts
+from provisioning.host_edge.claims import shared_of
 from provisioning.models import Plan, Run, SecretVersion, StackState
 from provisioning.progress import engine_progress
 from provisioning.secret_store import secret_versions, set_secret
@@ -50,11 +52,17 @@ def organization(request: HttpRequest, org: Organization) -> HttpResponse:
     applied = state.applied_blueprint if state else None
     context = {
         "org": org, "state": state, "verdict": _verdict(state), "newest": newest, "needs": needs, "runs": runs, "plan": plan,
-        "applied": applied, "access": _access(applied or newest), "stand_ins": _is_stand_in(applied or newest),
+        "applied": applied, "access": _access(applied or newest), "stand_ins": _is_stand_in(applied or newest), "shares_ports": _shares_ports(applied),
         "is_current": bool(newest and needs and newest.needs_revision_id == needs.pk), "missing": _missing(org) if needs else [],
+        "backup": _backup(applied, state),
         "open_run": next((run for run in runs if not run.is_finished), None), "engine": engine_progress(),
     }  # fmt: skip
     return render(request, "provisioning/organization.html", context)
+
+
+def _backup(applied: Any, state: StackState | None) -> dict[str, Any]:  # noqa: ANN401 - a row
+    components = rendering_of_row(applied).blueprint["components"] if applied else ()
+    return page_facts(components, state.backups if state else None, timezone.now())
 
 
 def _access(blueprint: Any) -> dict[str, Any] | None:  # noqa: ANN401 - a row
@@ -63,6 +71,10 @@ def _access(blueprint: Any) -> dict[str, Any] | None:  # noqa: ANN401 - a row
 
 def _is_stand_in(blueprint: Any) -> bool:  # noqa: ANN401 - a row
     return bool(blueprint) and rendering_of_row(blueprint).blueprint["images"] == "stand-in"
+
+
+def _shares_ports(blueprint: Any) -> bool:  # noqa: ANN401 - a row
+    return bool(blueprint) and shared_of(rendering_of_row(blueprint).blueprint) is not None
 
 
 def _missing(org: Organization) -> list[str]:
@@ -129,6 +141,25 @@ def secrets(request: HttpRequest, org: Organization) -> HttpResponse:
     rows.sort(key=lambda row: (row["item"]["kind"] != "supplied", row["version"] is not None, row["name"]))
     context = {"org": org, "rows": rows, "problem": problem, "redirect": (_access(newest_blueprint(org)) or {}).get("api_origin", "")}
     return render(request, "provisioning/secrets.html", context, status=422 if errors else 200)
+
+
+def preflight(request: HttpRequest, org: Organization) -> HttpResponse:
+    """What keeps the newest needs from being deployed, or will bite; asked for, it also looks at the services outside."""
+    from provisioning.preflight.look import findings, look  # their libraries are needed by no other page
+    from provisioning.preflight.result import gathered
+
+    found, outside, problem = None, {}, None
+    try:
+        rendering = draw_newest(org=org)
+        outside = rendering.blueprint["existing"]
+        if request.method == "POST":
+            found = look(org, rendering)
+        elif not outside:
+            found = gathered(findings(rendering))
+    except SprocketError as error:
+        problem = error
+    hosts = [f"{about['host']}:{about['port']}" for about in outside.values()]
+    return render(request, "provisioning/preflight.html", {"org": org, "found": found, "hosts": hosts, "problem": problem})
 
 
 def propose(request: HttpRequest, org: Organization) -> HttpResponse:

@@ -20,6 +20,7 @@ from sprocket_v2 import broker
 
 LONGEST_RUN_S = 3600
 RECONCILE_EVERY_S = 15.0
+LOOK_AT_BACKUPS_EVERY_S = 300.0
 
 
 def configuration(broker_url: str, data_dir: Path) -> dict[str, Any]:
@@ -38,7 +39,10 @@ def configuration(broker_url: str, data_dir: Path) -> dict[str, Any]:
         "accept_content": ["json"],
         "timezone": "UTC",
         "enable_utc": True,
-        "beat_schedule": {"reconcile": {"task": "provisioning.reconcile", "schedule": RECONCILE_EVERY_S}},
+        "beat_schedule": {
+            "reconcile": {"task": "provisioning.reconcile", "schedule": RECONCILE_EVERY_S},
+            "look-at-backups": {"task": "provisioning.look_at_backups", "schedule": LOOK_AT_BACKUPS_EVERY_S},
+        },
     }
     if not broker_url:
         broker.register()

@@ -16,6 +16,8 @@ TABS = (
 )
 _BELONGS = {
     "run": "runs",
+    "preflight": "organization",
+    "preflight-look": "organization",
     "plan": "runs",
     "blueprint": "compare",
     "blueprint-lines": "compare",

@@ -77,6 +77,8 @@ ROUTES: tuple[Route, ...] = (
     Route(f"{ORG}routes/probe", "routes-probe", provisioning.route_probe, POST, "read"),
     Route(f"{ORG}secrets", "secrets", provisioning.secrets, GET, "read"),
     Route(f"{ORG}secrets/set", "secrets-set", provisioning.secrets, POST, "secrets", idempotent=False),
+    Route(f"{ORG}preflight", "preflight", provisioning.preflight, GET, "read"),
+    Route(f"{ORG}preflight/look", "preflight-look", provisioning.preflight, POST, "propose"),
     Route(f"{ORG}propose", "propose", provisioning.propose, POST, "propose"),
     Route(f"{ORG}plans/<int:number>", "plan", provisioning.plan_page, GET, "read"),
     Route(f"{ORG}plans/<int:number>/approve", "plan-approve", provisioning.plan_approve, POST, "approve"),

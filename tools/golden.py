@@ -36,8 +36,8 @@ class Case:
 def cases(root: Path = COMPONENTS) -> Iterator[Case]:
     """Every case of every component."""
     for folder in sorted(root.glob("*/cases/*")):
-        if (folder / "needs.yaml").is_file() and not folder.parts[-3].startswith("_"):
-            yield Case(folder.parts[-3], folder.name, folder)
+        if (folder / "needs.yaml").is_file() and folder.parts[-3] != "_example":
+            yield Case(folder.parts[-3].removeprefix("_"), folder.name, folder)  # _local is no component: it is an organization's own
 
 
 def resolved(case: Case) -> Resolution:

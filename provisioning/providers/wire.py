@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from typing import Any, TypeVar
 
 from provisioning.compose import Attached, Healthcheck, Mount, Mounted, Port, ServiceArgs
@@ -72,7 +72,8 @@ def simple_of(kind: type[Args], plain: Mapping[str, Any]) -> Args:
     """Arguments of a kind whose fields are texts, labels, numbers and yes/no."""
     values: Plain = {}
     for field in fields(kind):  # type: ignore[arg-type]
-        value = plain[field.name]
+        # A field that came with a later release is not in an older state.
+        value = plain[field.name] if field.default is MISSING else plain.get(field.name, field.default)
         values[field.name] = int(value) if isinstance(value, float) else dict(value) if isinstance(value, Mapping) else value
     return kind(**values)
 

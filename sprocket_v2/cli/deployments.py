@@ -10,7 +10,7 @@ import typer
 
 from sprocket_v2.cli.django_setup import load_django
 from sprocket_v2.cli.output import DONE, FAILED, is_interactive, out, style, table
-from sprocket_v2.errors import ApplyError, SprocketError, StaleError, VerifyError
+from sprocket_v2.errors import ApplyError, StaleError, VerifyError
 
 if TYPE_CHECKING:
     from provisioning.models import Plan, Run
@@ -86,6 +86,8 @@ def preview_command(
     words = [_steps(result.steps)]
     if result.basis == "empty-host":
         words.append("basis: empty-host. Docker was not reachable, so everything is shown as new; this can be read, not applied.")
+    if result.edge:
+        words.append(result.edge)
     if result.missing:
         words.append(f"Missing secrets: {', '.join(result.missing)}. `sprocket secret set {org} NAME` sets one.")
     out.result(result, "\n".join(words))
@@ -96,8 +98,14 @@ def propose_command(org: Slug, as_: As = None) -> None:
     """Preview the newest blueprint and keep it as a plan somebody can approve."""
     row = organization(org)
     plan = _propose(row, actor_for(row, as_))
-    words = f"{_steps(plan.steps)}\n\nPlan {plan.number} proposed. `sprocket approve {org}/{plan.number}`"
+    words = f"{_plan_words(plan)}\n\nPlan {plan.number} proposed. `sprocket approve {org}/{plan.number}`"
     out.result(_plan_data(plan), words)
+
+
+def _plan_words(plan: Plan) -> str:
+    """The steps, and what happens to the host's edge."""
+    edge = plan.edge.get("words", "")
+    return _steps(plan.steps) + (f"\n{edge}" if edge else "")
 
 
 def _propose(org: Any, actor: Any) -> Plan:  # noqa: ANN401 - rows
@@ -108,7 +116,7 @@ def _propose(org: Any, actor: Any) -> Plan:  # noqa: ANN401 - rows
 
 def _plan_data(plan: Plan) -> dict[str, Any]:
     return {"plan": f"{plan.organization.slug}/{plan.number}", "state": str(plan.state), "basis": plan.basis, "changes": plan.changes,
-            "steps": plan.steps, "digest": plan.rendering_digest}  # fmt: skip
+            "steps": plan.steps, "edge": plan.edge, "digest": plan.rendering_digest}  # fmt: skip
 
 
 def _plan(name: str) -> Plan:
@@ -151,14 +159,15 @@ def apply_command(
 
     if plan is None:
         plan = _propose(row, actor)
-        out.progress(_steps(plan.steps))
-        _ask(yes, f"Apply this to {row.slug}?")
+        out.progress(_plan_words(plan))
+        ask(yes, f"Apply this to {row.slug}?")
         plan = approve(plan=plan, actor=actor)
     run = run_here(apply(plan=plan, actor=actor, ring=False), on_event=progress_line)
     _finish(run)
 
 
-def _ask(yes: bool, question: str) -> None:
+def ask(yes: bool, question: str) -> None:
+    """Go on only with a yes."""
     if yes:
         return
     if not is_interactive():
@@ -217,18 +226,54 @@ def verify_command(org: Slug) -> None:
         raise VerifyError("the deployment does not run", hint="the failed checks above say what to do", where=org)
 
 
-def destroy_command(org: Slug, yes: Yes = False, as_: As = None) -> None:
-    """Remove the deployment. Volumes with data stay."""
+def destroy_command(
+    org: Slug,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove the volumes too, with all data. A backup is taken first and kept.")
+    ] = False,
+    without_backup: Annotated[bool, typer.Option("--without-backup", help="With --purge: lose the data for good.")] = False,
+    yes: Yes = False,
+    as_: As = None,
+) -> None:
+    """Remove the deployment. Volumes with data stay, unless they are purged."""
     row = organization(org)
     actor = actor_for(row, as_)
     if not yes and is_interactive():
-        typed = typer.prompt(f"This stops everything of {org}. Type its slug to go on", err=True, default="", show_default=False)
+        what = f"This stops everything of {org}" + (" and removes its data" if purge else "")
+        typed = typer.prompt(f"{what}. Type its slug to go on", err=True, default="", show_default=False)
         yes = typed == org
     if not yes:
         raise StaleError("not confirmed", hint="type the slug when asked, or add --yes where no terminal is")
     from provisioning.actions import destroy, run_here
 
-    _finish(run_here(destroy(org=row, actor=actor, ring=False), on_event=progress_line))
+    if not purge:
+        _finish(run_here(destroy(org=row, actor=actor, ring=False), on_event=progress_line))
+        return
+    _purge(row, actor, without_backup)
+
+
+def _purge(row: Any, actor: Any, without_backup: bool) -> None:  # noqa: ANN401 - rows
+    """Back up, destroy what is deployed, remove the volumes."""
+    from orgs import access
+    from provisioning.actions import destroy, is_deployed, run_here
+    from provisioning.backup_actions import before_purge
+    from provisioning.purge import purge
+
+    access.require(actor, row, "destroy")
+    backup = None if without_backup else before_purge(org=row, actor=actor)
+    if backup:
+        out.progress(f"  backup {backup.name} is kept: `sprocket backups {row.slug}`")
+    data: dict[str, Any] = {"backup": backup.name if backup else None}
+    words = []
+    if is_deployed(row):
+        run = run_here(destroy(org=row, actor=actor, ring=False), on_event=progress_line)
+        if str(run.state) != "succeeded":
+            _finish(run)
+        data |= run_data(run)
+        words.append(run_words(run))
+    volumes = purge(org=row, actor=actor)
+    words.append(f"{len(volumes)} volumes removed" + (f"; backup {backup.name} is kept here." if backup else "; no backup was taken."))
+    out.result({**data, "volumes": volumes}, "\n".join(words))
 
 
 def runs_command(org: Annotated[str | None, typer.Argument(help="Only this organization's.", metavar="[ORG]")] = None) -> None:
@@ -314,14 +359,13 @@ def _is_finished(run: Run) -> bool:
 
 
 def export_bundle(slug: str, to: Path) -> None:
-    """Write an organization's applied blueprint, else its newest, as a bundle folder."""
+    """Write an organization's newest blueprint as a bundle folder; the first is made of its needs."""
     row = organization(slug)
-    from blueprints.actions import newest_rendering
+    from blueprints.actions import newest_blueprint as newest_stored
+    from blueprints.actions import rendering_of_row
     from blueprints.rendering import write_bundle
 
-    rendering = newest_rendering(org=row)
-    if rendering is None:
-        raise SprocketError(f"{slug} has no blueprint yet", hint=f"`sprocket propose {slug}` makes one", where=slug)
+    rendering = rendering_of_row(newest_stored(row) or newest_blueprint(row, actor_for(row, None)))
     write_bundle(rendering, to)
     out.result(
         {"out": str(to), "digest": rendering.digest},

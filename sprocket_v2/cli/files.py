@@ -9,14 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from blueprints.catalog import TEMPLATES, Catalog, load_catalog
+from blueprints.catalog import LOCAL, TEMPLATES, Catalog, load_catalog
+from blueprints.context import added_environment
 from blueprints.diff import Comparison, compare
 from blueprints.diff_text import unified
 from blueprints.diff_words import component_line, markdown, summarise
 from blueprints.lock import Lock, read_lock
 from blueprints.render import render
 from blueprints.rendering import MANIFEST, Rendering, read_bundle, write_bundle
-from blueprints.resolve import Resolution, ResolvedComponent, questions_of, resolve
+from blueprints.resolve import MAX_STARTING_DATA, Resolution, ResolvedComponent, questions_of, resolve
 from blueprints.summary import size_data
 from blueprints.trace import line_of, trace
 from orgs.needs import Needs
@@ -56,10 +57,14 @@ def read_needs(path: Path) -> Needs:
 def resolve_file(path: Path, catalog: Catalog, lock: Lock | None = None) -> Resolution:
     """The resolution of a needs file; files it names are read from beside it. Without a lock, with the release's."""
     needs = read_needs(path)
-    file = needs.database.starting_data.file
-    beside = path.parent / file if file else None
-    attachments = {file: beside.read_bytes()} if file and beside and beside.is_file() else {}
+    attachments = {name: read_beside(path, name) for name in needs.files if (path.parent / name).is_file()}
     return resolve(needs, catalog, lock or read_lock(TEMPLATES / "images.lock.yaml"), attachments)
+
+
+def read_beside(needs_file: Path, name: str) -> bytes:
+    """A file that a needs file names, as far as it can be taken: one byte more says that it is too large."""
+    with (needs_file.parent / name).open("rb") as file:
+        return file.read(MAX_STARTING_DATA + 1)
 
 
 def render_command(needs: NeedsFile, to: Annotated[Path, typer.Option("--out", help="Folder for the bundle.", metavar="DIR")]) -> None:
@@ -93,9 +98,12 @@ def explain_command(
         _explain_line(resolution, catalog, component)
         return
     if component is None:
-        rows = [(c.name, f"{c.memory_mib} MiB", "; ".join(c.reasons)) for c in resolution.components]
+        rows = [
+            (c.name, f"{c.memory_mib} MiB", "; ".join((*c.reasons, *_added_words(resolution, c))) + _along(c))
+            for c in resolution.components
+        ]
         total = sum(c.memory_mib for c in resolution.components)
-        left = sorted(set(catalog.components) - {c.name for c in resolution.components})
+        left = sorted(set(catalog.of(resolution.profile.name)) - {c.name for c in resolution.components})
         words = f"{table(rows, ('component', 'memory', 'because'))}\n\n{total} MiB in all. {resolution.size.words}" + (
             f" Not asked for: {', '.join(left)}." if left else ""
         )
@@ -111,13 +119,15 @@ def explain_command(
         return
     found = resolution.component(component)
     if found is None:
-        raise ResolveError(_absent(component, catalog), hint="`sprocket explain NEEDS` lists what is in", where=str(needs))
+        raise ResolveError(_absent(component, catalog, resolution), hint="`sprocket explain NEEDS` lists what is in", where=str(needs))
     data = _explained(resolution, found)
     inputs: list[tuple[str, ...]] = [
         (i["name"], str(i["value"]) + (f" {i['unit']}" if i["unit"] else ""), i["from"], i["help"]) for i in data["inputs"]
     ]
     secrets = [(s["name"], s["kind"], s["why"]) for s in data["secrets"]]
-    parts = [f"{style(found.manifest.title, 'bold')}: {found.manifest.summary}", *(f"  because {reason}" for reason in found.reasons), ""]
+    reasons = (*found.reasons, *_added_words(resolution, found))
+    parts = [f"{style(found.manifest.title, 'bold')}: {found.manifest.summary}", *(f"  because {reason}" for reason in reasons)]
+    parts += [*(f"  comes along with {answer}" for answer in found.through), ""]
     parts += [table(inputs, ("input", "value", "from", "what it is")), ""]
     parts += [table(secrets, ("secret", "kind", "why"))] if secrets else []
     out.result(data, "\n".join(parts))
@@ -139,7 +149,7 @@ def _explain_line(resolution: Resolution, catalog: Catalog, place: str) -> None:
     path, _, number = place.partition(":")
     origin = line_of(trace(resolution, catalog, path), number, path)
     rows = [
-        ("component", origin.component or "the whole deployment"),
+        ("component", (origin.component or "the whole deployment") + (" (local)" if origin.local else "")),
         ("template", origin.place or "none, written from the answers"),
         ("called from", origin.called_from),
         ("because", "; ".join(origin.reasons)),
@@ -149,10 +159,32 @@ def _explain_line(resolution: Resolution, catalog: Catalog, place: str) -> None:
     out.result({"file": path, **asdict(origin)}, "\n".join(words))
 
 
-def _absent(component: str, catalog: Catalog) -> str:
+def _along(component: ResolvedComponent) -> str:
+    """The answers that drag a component in which nobody asked for."""
+    return f" (comes along with {'; '.join(component.through)})" if component.through else ""
+
+
+def _origin_of(component: ResolvedComponent, name: str, is_answered: bool) -> str:
+    """Where an input's value comes from."""
+    if component.name == LOCAL:
+        return "additions"
+    return f"options.{component.name}.{name}" if is_answered else f"default in {component.manifest.path}/component.yaml"
+
+
+def _added_words(resolution: Resolution, component: ResolvedComponent) -> tuple[str, ...]:
+    """The environment values an organization adds to a component, in words."""
+    added = added_environment(resolution, component)
+    return tuple(f"{key} gets {', '.join(v['name'] for v in values)} (local)" for key, values in added.items())
+
+
+def _absent(component: str, catalog: Catalog, resolution: Resolution) -> str:
     manifest = catalog.components.get(component)
     if manifest is None:
         return f"no component is called {component!r}"
+    if component not in catalog.of(resolution.profile.name):
+        return f"{component} is not of this generation; it is of profile {', '.join(manifest.profiles)}"
+    if not manifest.wanted_when:
+        return f"{component} is not in this deployment; it comes with what needs it"
     wanted = " or ".join(f"{w.need} = {str(w.value).lower()}" for w in manifest.wanted_when)
     return f"{component} is not in this deployment; it would be with {wanted}"
 
@@ -163,12 +195,16 @@ def _explained(resolution: Resolution, component: ResolvedComponent) -> dict[str
         "name": component.name,
         "title": component.manifest.title,
         "summary": component.manifest.summary,
+        "local": component.name == LOCAL,
+        "local_environment": {key: [v["name"] for v in values] for key, values in added_environment(resolution, component).items()},
         "reasons": list(component.reasons),
+        "through": list(component.through),
+        "plays": list(component.plays),
         "memory_mib": component.memory_mib,
         "image": component.image.reference,
         "inputs": [
             {"name": q.name, "value": component.inputs.get(q.name, q.default), "unit": q.unit, "help": q.help,
-             "from": f"options.{component.name}.{q.name}" if q.name in answers else f"default in {component.manifest.path}/component.yaml"}
+             "from": _origin_of(component, q.name, q.name in answers)}
             for q in questions_of(component.manifest) if q.name in component.inputs
         ],
         "secrets": [
@@ -179,15 +215,15 @@ def _explained(resolution: Resolution, component: ResolvedComponent) -> dict[str
 
 
 def diff_command(
-    old: Annotated[Path, typer.Argument(help="Needs file or bundle folder.", metavar="A")],
-    new: Annotated[Path, typer.Argument(help="Needs file or bundle folder.", metavar="B")],
+    old: Annotated[Path, typer.Argument(help="Needs file, bundle folder, or blueprint (ORG/NUMBER).", metavar="A")],
+    new: Annotated[Path, typer.Argument(help="Needs file, bundle folder, or blueprint (ORG/NUMBER).", metavar="B")],
     as_markdown: Annotated[bool, typer.Option("--markdown", help="A message that fits Discord.")] = False,
     full: Annotated[bool, typer.Option("--files", help="Show the files' lines too.")] = False,
 ) -> None:
-    """Compare two needs files or bundle folders. Exit code 0 when they are the same, 1 when they differ."""
+    """Compare needs files, bundle folders or stored blueprints. Exit code 0 when they are the same, 1 when they differ."""
     catalog = load_catalog()
     (old_needs, before), (new_needs, after) = _side(old, catalog), _side(new, catalog)
-    comparison = compare(before, after, old_needs, new_needs)
+    comparison = compare(before, after, old_needs, new_needs, catalog.option_titles())
     show_comparison(comparison, as_markdown, full)
     raise typer.Exit(DONE if comparison.is_same else FAILED)
 
@@ -195,8 +231,26 @@ def diff_command(
 def _side(path: Path, catalog: Catalog) -> tuple[Needs | None, Rendering]:
     if path.is_dir() or path.name == MANIFEST:
         return None, read_bundle(path if path.is_dir() else path.parent)
+    if not path.exists() and re.fullmatch("[a-z][a-z0-9-]*/[0-9]+", str(path)):
+        return _stored(*str(path).split("/"))
     resolution = resolve_file(path, catalog)
     return resolution.needs, render(resolution, catalog)
+
+
+def _stored(slug: str, number: str) -> tuple[Needs, Rendering]:
+    """A stored blueprint's needs and files."""
+    from sprocket_v2.cli.deployments import organization
+
+    org = organization(slug)
+    from blueprints.actions import blueprint_of, newest_blueprint, rendering_of_row
+    from orgs.actions import needs_of
+
+    row = blueprint_of(org, int(number))
+    if row is None:
+        newest = newest_blueprint(org)
+        hint = f"the newest is {slug}/{newest.number}" if newest else f"`sprocket propose {slug}` makes the first"
+        raise ResolveError(f"no blueprint {slug}/{number}", hint=hint, where=f"{slug}/{number}")
+    return needs_of(row.needs_revision), rendering_of_row(row)
 
 
 def show_comparison(comparison: Comparison, as_markdown: bool, full: bool) -> None:
@@ -212,17 +266,33 @@ def show_comparison(comparison: Comparison, as_markdown: bool, full: bool) -> No
         f"Undo:          {summary.undo}",
     ]
     if comparison.needs:
-        lines += ["", style("Needs", "bold"), *(f"  {n.title}: {n.old or 'none'} → {n.new or 'none'}" for n in comparison.needs)]
+        lines += [
+            "",
+            style("Needs", "bold"),
+            *(f"  {n.title}{_local(n.local)}: {n.old or 'none'} → {n.new or 'none'}" for n in comparison.needs),
+        ]
     if comparison.components:
         lines += ["", style("Components", "bold"), *(f"  {component_line(c)}" for c in comparison.components)]
     shown = [f for f in comparison.files if not f.derived]
     derived = len(comparison.files) - len(shown)
     if comparison.files:
-        lines += ["", style("Files", "bold"), *(f"  {f.path} ({f.change})" for f in shown), f"  and {derived} derived files"]
+        lines += [
+            "",
+            style("Files", "bold"),
+            *(f"  {f.path} ({f.change}{', with local lines' if f.local else ''})" for f in shown),
+            f"  and {derived} derived files",
+        ]
     if full:
         lines += ["", *(unified(f).rstrip("\n") for f in shown)]
     data = {**asdict(comparison), "summary": asdict(summary), "disruption": comparison.disruption, "same": comparison.is_same}
+    data["needs"] = [{**asdict(n), "local": n.local} for n in comparison.needs] if comparison.needs is not None else None
+    data["components"] = [{**asdict(c), "local": c.local} for c in comparison.components]
     data["files"] = [
-        {"path": f.path, "change": f.change, "derived": f.derived, "diff": unified(f) if full else ""} for f in comparison.files
+        {"path": f.path, "local": f.local, "change": f.change, "derived": f.derived, "diff": unified(f) if full else ""}
+        for f in comparison.files
     ]
     out.result(data, "\n".join(lines))
+
+
+def _local(is_local: bool) -> str:
+    return " (local)" if is_local else ""

@@ -45,7 +45,7 @@ def doctor_command() -> None:
         engine: Path | None = find_engine()
     except SetupError:
         engine = None
-    found = diagnose(Path(settings.SPROCKET_DATA_DIR), engine)
+    found = [*diagnose(Path(settings.SPROCKET_DATA_DIR), engine), *_host_edge()]
     colours = {"ok": "green", "warning": "yellow", "failed": "red"}
     width = max(len(d.name) for d in found)
     lines = [
@@ -56,6 +56,26 @@ def doctor_command() -> None:
     out.result(found, "\n".join(lines))
     if any(d.state == "failed" for d in found):
         raise typer.Exit(1)
+
+
+def _host_edge() -> Iterator[Any]:
+    """The host's edge, where organizations share the entry ports."""
+    from django.db import DatabaseError
+
+    from provisioning.host_edge.actions import is_in_use, standing
+    from sprocket_v2.machine import Diagnosis
+
+    try:
+        if not is_in_use():
+            return
+        now = standing()
+    except DatabaseError:  # no database yet
+        return
+    state = "ok" if now.state == "current" and now.is_running else "warning" if now.state == "unknown" else "failed"
+    detail = (
+        f"{now.state}, {'running' if now.is_running else 'not running'}; {len(now.members)} share ports {', '.join(map(str, now.ports))}"
+    )
+    yield Diagnosis("Host edge", state, detail, "" if state == "ok" else "`sprocket edge show`, then `sprocket edge apply`")
 
 
 def worker_command(concurrency: Annotated[int, typer.Option(help="Runs carried out at the same time.")] = 2) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from sprocket_v2.cli.deployments import As, Slug, actor_for, organization
 from sprocket_v2.cli.django_setup import load_django
-from sprocket_v2.cli.files import read_needs
+from sprocket_v2.cli.files import read_beside, read_needs
 from sprocket_v2.cli.output import is_interactive, out, table
 from sprocket_v2.errors import NeedsError, SetupError, SprocketError
 
@@ -71,12 +71,10 @@ def store_needs(org: Any, file: Path, actor: Any, message: str) -> Any:  # noqa:
     from orgs.actions import attach, set_needs
 
     parsed = read_needs(file)
-    wanted = parsed.database.starting_data.file
-    if wanted:
-        beside = file.parent / wanted
-        if not beside.is_file():
+    for wanted in parsed.files:
+        if not (file.parent / wanted).is_file():
             raise NeedsError(f"file {wanted!r} is not there", hint="put it beside the needs file", where=str(file))
-        attach(org=org, name=wanted, content=beside.read_bytes(), actor=actor)
+        attach(org=org, name=wanted, content=read_beside(file, wanted), actor=actor)
     return set_needs(org=org, actor=actor, text=file.read_text(encoding="utf-8"), source=str(file), message=message, via="cli")
 
 

@@ -78,7 +78,7 @@ def test_a_profile_names_only_components(tmp_path: Path) -> None:
 
 def test_the_release_has_its_core_and_leaves_the_example_out() -> None:
     found = catalog()
-    assert set(found.components) >= {"web", "api", "bot", "postgres", "redis", "traefik"}
+    assert set(found.components) >= {"backup", "web", "api", "bot", "postgres", "redis", "traefik"}
     assert not [name for name in found.components if name.startswith("_")]
     assert set(found.profiles["v2"].components) == {"web", "api", "bot", "postgres", "redis", "traefik"}
     assert found.config_files["traefik"] == ("routes.yml.j2", "traefik.yml.j2")

@@ -17,7 +17,7 @@ MANAGED = {"where": "managed", "managed": {"host": "db.example.org", "name": "le
 
 def compared(old: dict[str, Any], new: dict[str, Any]) -> Comparison:
     """The comparison of two sets of answers."""
-    return compare(rendering(**old), rendering(**new), needs(**old), needs(**new))
+    return compare(rendering(**old), rendering(**new), needs(**old), needs(**new), catalog().option_titles())
 
 
 def change_of(comparison: Comparison, name: str) -> ComponentChange:
@@ -47,7 +47,7 @@ def test_more_memory_is_one_field_of_one_component_and_a_restart() -> None:
     assert (change.interruption, change.noticed_by) == (redis.interruption, "players")
     assert change.fields[0] == FieldChange("redis", "memory", "128 MiB", "256 MiB")
     assert [f.field for f in change.fields] == ["memory", "config redis_redis-conf"]
-    assert comparison.needs == (NeedChange("options.redis.memory_mib", "Options: redis: memory_mib", "", "256"),)
+    assert comparison.needs == (NeedChange("options.redis.memory_mib", "Redis: Memory (MiB)", "the default", "256"),)
     assert [(f.path, f.change, f.derived) for f in comparison.files if not f.derived] == [
         ("stack.yml", "changed", False),
         ("config/redis/redis.conf", "changed", False),
@@ -130,7 +130,7 @@ def test_everything_is_new_where_nothing_was() -> None:
     comparison = compare(None, rendering(), None, needs())
     assert comparison.old_digest == ""
     assert {c.change for c in comparison.components} == {"added"}
-    assert [c.name for c in comparison.components] == ["postgres", "redis", "api", "bot", "web", "traefik"]
+    assert [c.name for c in comparison.components] == ["postgres", "backup", "redis", "api", "bot", "web", "traefik"]
     assert {f.change for f in comparison.files} == {"added"}
     assert comparison.disruption == "none"
     assert comparison.needs is not None
@@ -191,3 +191,8 @@ def test_a_pinned_image_is_one_field() -> None:
     (change,) = compare(rendering(), rendering(Lock({"redis": pinned}))).components
     assert [f.field for f in change.fields] == ["image"]
     assert change.disruption == "restart"
+
+
+def test_an_answer_to_a_components_question_taken_back_is_the_default() -> None:
+    comparison = compare(rendering(), rendering(), needs(options={"redis": {"memory_mib": 256}}), needs(), catalog().option_titles())
+    assert comparison.needs == (NeedChange("options.redis.memory_mib", "Redis: Memory (MiB)", "256", "the default"),)

@@ -9,7 +9,7 @@ import pytest
 
 from blueprints.diff import Comparison, ComponentChange, FieldChange, NeedChange, compare
 from blueprints.diff_words import DISCORD_LIMIT, Summary, component_line, listed, markdown, summarise
-from tests.blueprints.cases import HOSTILE, rendering
+from tests.blueprints.cases import HOSTILE, catalog, rendering
 from tests.orgs.answers import needs
 
 MANAGED = {"where": "managed", "managed": {"host": "db.example.org", "name": "league", "user": "league"}}
@@ -17,7 +17,7 @@ MANAGED = {"where": "managed", "managed": {"host": "db.example.org", "name": "le
 
 def compared(old: dict[str, Any], new: dict[str, Any]) -> Comparison:
     """The comparison of two sets of answers."""
-    return compare(rendering(**old), rendering(**new), needs(**old), needs(**new))
+    return compare(rendering(**old), rendering(**new), needs(**old), needs(**new), catalog().option_titles())
 
 
 def test_no_change_is_said_in_four_short_answers() -> None:
@@ -41,7 +41,10 @@ def test_a_rolling_update_is_noticed_by_nobody() -> None:
 
 def test_a_component_that_goes_is_gone_and_its_data_stays() -> None:
     summary = summarise(compared({}, {"database": MANAGED}))
-    assert summary.what == "Removes Postgres. Changes API and Discord bot. The data stays in testers_postgres_data."
+    assert (
+        summary.what
+        == "Removes Postgres and Backup. Changes API and Discord bot. The data stays in testers_postgres_data and testers_backup_data."
+    )
     assert summary.who.startswith("Players. ")
     assert summary.who.endswith("Postgres is gone.")
 
@@ -53,7 +56,7 @@ def test_data_at_risk_asks_for_a_backup_first() -> None:
 
 def test_a_first_deployment_adds_and_is_undone_by_destroying() -> None:
     summary = summarise(compare(None, rendering(), None, needs()))
-    assert summary.what == "Adds Postgres, Redis, API, Discord bot, Web and Traefik."
+    assert summary.what == "Adds Postgres, Backup, Redis, API, Discord bot, Web and Traefik."
     assert (summary.who, summary.how_long) == ("Nobody.", "No interruption.")
     assert summary.undo == "Destroy the deployment; volumes stay until they are purged."
 
@@ -102,7 +105,7 @@ def test_the_message_says_the_four_answers_then_the_needs_then_the_components() 
         "**Who notices:** Players. The API cannot read its cache; pages may fail until it is back.",
         "**For how long:** About 5 s in all.",
         "**Undo:** Apply the former blueprint; volumes are not touched.",
-        "- Options: redis: memory\\_mib: none → 256",
+        "- Redis: Memory (MiB): the default → 256",
         f"- `~ Redis (restart): memory 128 MiB → 256 MiB, config redis_redis-conf {config.old} → {config.new}`",
         "2 files and 2 derived ones differ.",
     ]

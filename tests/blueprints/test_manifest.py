@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from blueprints.catalog import TEMPLATES
-from blueprints.manifest import Manifest, Wanted, read_manifest, schema
+from blueprints.manifest import Manifest, Wanted, read_manifest
+from blueprints.schema import schema
 from sprocket_v2.errors import CatalogError
 
 GOOD = """\

@@ -82,7 +82,7 @@ def test_a_wrong_answer_is_marked_and_nothing_is_saved(with_needs: Organization,
 def test_the_panel_says_services_reasons_and_what_to_bring(with_needs: Organization, alice: Any, client: Client) -> None:
     client.force_login(alice)
     text = client.get("/o/demo/needs", **HOST).content.decode()
-    for words in ("2048 MiB in all", "because: Database = deployment", "Discord client ID", "http://api.demo.localhost:8080/login"):
+    for words in ("2176 MiB in all", "because: Database = deployment", "Discord client ID", "http://api.demo.localhost:8080/login"):
         assert words in text
 
 

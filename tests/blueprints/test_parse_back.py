@@ -20,7 +20,7 @@ SERVICE: dict[str, Any] = {
     "configs": [{"source": "redis_conf", "target": "/etc/redis.conf"}],
     "volumes": [{"source": "redis_data", "target": "/data"}],
     "tmpfs": ["/tmp"],
-    "ports": [{"number": 8080, "protocol": "tcp"}],
+    "ports": [{"number": 8080, "target": 8080, "protocol": "tcp"}],
 }
 RESOLVED: dict[str, Any] = {
     "services": [SERVICE],
@@ -62,7 +62,7 @@ SPOILED = [
     (
         '    ports: [{"target": 8080, "published": 8080, "protocol": "tcp"}]\n',
         "",
-        "services.redis.ports: the file says [], resolved was [{'number': 8080, 'protocol': 'tcp'}]",
+        "services.redis.ports: the file says [], resolved was [{'number': 8080, 'target': 8080, 'protocol': 'tcp'}]",
     ),
     ('"published": 8080', '"published": 8081', "services.redis.ports"),
     ("    environment:", "    privileged: true\n    environment:", "services.redis: key 'privileged' is not taken"),

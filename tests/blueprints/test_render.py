@@ -136,7 +136,7 @@ def test_a_failed_rendering_leaves_nothing_for_the_next_one(tmp_path: Path) -> N
 def test_the_bundle_has_these_files_and_says_where_each_comes_from() -> None:
     files = rendering().files
     assert sorted(files) == [
-        "RUNBOOK.md", "blueprint.json", "blueprint.lock.json", "config/api/production.json", "config/bot/production.json", "config/redis/redis.conf",
+        "RUNBOOK.md", "blueprint.json", "blueprint.lock.json", "config/api/production.json", "config/backup/backup.sh", "config/bot/production.json", "config/redis/redis.conf",
         "config/traefik/routes.yml", "config/traefik/traefik.yml", "config/web/production.json", "deploy.sh", "fill.sh", "hold-apps.yml", "hold-jobs.yml",
         "hold-restore.yml", "secrets.json", "stack.yml",
     ]  # fmt: skip

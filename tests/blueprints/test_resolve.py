@@ -40,13 +40,14 @@ def names(found: Resolution) -> list[str]:
 
 
 def test_the_least_answers_give_the_core_in_start_order() -> None:
-    assert names(resolution()) == ["postgres", "redis", "api", "bot", "web", "traefik"]
+    assert names(resolution()) == ["postgres", "backup", "redis", "api", "bot", "web", "traefik"]
 
 
 def test_every_component_says_which_answer_brought_it_in() -> None:
     reasons = {c.name: c.reasons for c in resolution().components}
     assert reasons == {
-        "postgres": ("Database = deployment",),
+        "backup": ("Database = deployment",),
+        "postgres": ("Database = deployment", "Backup needs it"),
         "redis": ("every deployment of this generation has it", "API needs it"),
         "api": ("every deployment of this generation has it", "Discord bot needs it", "Web needs it"),
         "bot": ("Discord bot = yes",),
@@ -66,7 +67,7 @@ def test_a_managed_database_drops_postgres_and_makes_its_password_a_supplied_one
     assert "postgres" in names(inside)
     assert "postgres" not in names(outside)
     assert (inside.secrets["db-password"].kind, outside.secrets["db-password"].kind) == ("generated", "supplied")
-    assert set(outside.secrets["db-password"].consumers) == set(inside.secrets["db-password"].consumers) - {"postgres"}
+    assert set(outside.secrets["db-password"].consumers) == set(inside.secrets["db-password"].consumers) - {"postgres", "backup"}
 
 
 def test_a_job_is_there_only_with_the_answers_that_want_it() -> None:
@@ -107,11 +108,18 @@ def test_components_that_require_each_other_are_refused() -> None:
 
 
 def test_a_requirement_of_another_generation_is_refused() -> None:
-    assert refused(with_component("redis", profiles=("v9",))).message == "api requires redis, which is not of this generation"
+    error = refused(with_component("influxdb", profiles=("v9",)), features={"match_statistics": True})
+    assert error.message == "analytics requires influxdb, which is not of this generation"
+    assert error.where == "templates/components/analytics"
 
 
 def test_a_component_of_another_generation_is_left_out() -> None:
-    assert "bot" not in names(resolve(needs(), with_component("bot", profiles=("v9",))))
+    found = resolve(needs(features={"report_cards": True, "scrims": True}, profile="v2-monolith"), catalog())
+    assert not {"api", "bot", "matchmaking", "notifications", "image-generation"} & set(names(found))
+
+
+def test_a_component_of_the_starting_set_belongs_to_the_generation_whatever_it_says_itself() -> None:
+    assert "bot" in names(resolve(needs(), with_component("bot", profiles=("v9",))))
 
 
 def test_an_unknown_profile_lists_the_known_ones() -> None:
@@ -125,7 +133,7 @@ def test_an_unknown_profile_lists_the_known_ones() -> None:
 
 def test_every_feature_brings_something_in_and_without_any_there_is_the_core_only() -> None:
     plain = set(names(resolution()))
-    assert plain == {"web", "api", "bot", "postgres", "redis", "traefik"}
+    assert plain == {"backup", "web", "api", "bot", "postgres", "redis", "traefik"}
     for feature in Features.model_fields:
         assert set(names(resolution(features={feature: True}))) > plain, feature
 
@@ -145,14 +153,14 @@ CLOSURE = [
                                "minio": ("Replay parser needs it", "Submissions needs it")}),
     ({"dashboards": True}, {"grafana": ("Dashboards = yes",), "telegraf": ("Grafana needs one of its kind",), "influxdb": ("Telegraf needs one of its kind",)}),
     ({"dashboards": True, "match_statistics": True}, {"grafana": ("Dashboards = yes",), "analytics": ("Match statistics over time = yes",),
-                                                      "influxdb": ("Match statistics over time = yes", "Analytics needs it")}),
+                                                      "influxdb": ("Analytics needs it",)}),
     ({"log_search": True}, {"loki": ("Log search = yes",), "telegraf": ("Loki needs it",), "grafana": ("Loki needs it",)}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("features", "brought"), CLOSURE, ids=["+".join(c[0]) for c in CLOSURE])
 def test_what_a_feature_drags_in_carries_its_reason(features: dict[str, bool], brought: dict[str, tuple[str, ...]]) -> None:
-    core = {"web", "api", "bot", "postgres", "redis", "traefik"}
+    core = {"backup", "web", "api", "bot", "postgres", "redis", "traefik"}
     assert {c.name: c.reasons for c in resolution(features=features).components if c.name not in core} == brought
 
 
@@ -170,7 +178,10 @@ def test_what_is_there_outside_is_left_out_and_its_secrets_are_asked_for() -> No
 
 def test_a_part_switched_off_by_hand_that_another_needs_is_refused_with_both_named() -> None:
     error = refused(features={"report_cards": True}, options={"notifications": {"enabled": False}})
-    assert error.message == "options.notifications.enabled is false, yet Notifications is in this deployment: Image generation needs it"
+    assert (
+        error.message
+        == "options.notifications.enabled is false, yet Notifications is in this deployment: Image generation needs it (Report cards = yes)"
+    )
     assert refused(options={"redis": {"enabled": False}}).where == "options.redis.enabled"
 
 
@@ -290,9 +301,9 @@ def test_login_providers_and_ways_that_do_not_work_are_named() -> None:
 
 def test_loose_images_are_a_note_at_home_and_a_refusal_on_the_internet() -> None:
     public = {"canonical": "public", "public": {"domain": "league.example.org", "email": "ops@example.org"}}
-    assert any(m.startswith("Images go by tag, without a digest: postgres, redis") for m in messages(resolution(), "info"))
+    assert any(m.startswith("Images go by tag, without a digest: postgres, backup, redis") for m in messages(resolution(), "info"))
     error = refused(access=public)
-    assert error.message.startswith("image digests are unresolved for postgres, redis, api, bot, web, traefik")
+    assert error.message.startswith("image digests are unresolved for postgres, backup, redis, api, bot, web, traefik")
     assert (error.hint, error.where) == ("run `sprocket images lock` on a machine that reaches the registries", "access.public")
     images = {name: LockedImage(image.name, image.tag, "sha256:" + "0" * 64) for name, image in catalog().images().items()}
     found = resolve(needs(access=public), catalog(), Lock(images))

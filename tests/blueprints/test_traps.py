@@ -14,6 +14,7 @@ from blueprints.rendering import Rendering
 from blueprints.resolve import resolve
 from blueprints.strict_yaml import load
 from orgs.needs_file import parse_needs
+from tests.blueprints import cases
 
 DEMO = Path(__file__).resolve().parents[2] / "orgs" / "demo.yaml"
 ALL = "features:\n  match_statistics: true\n  dashboards: true\n  status_page: true\n  message_queue: true\n"
@@ -161,3 +162,22 @@ def test_nothing_in_the_file_is_beyond_docker_20(bundle: Rendering, services: An
     for service in services.values():
         assert ":latest" not in service["image"]
         assert service["deploy"]["endpoint_mode"] == "dnsrr"
+
+
+def test_whatever_speaks_to_a_service_outside_has_a_way_out() -> None:
+    """The network data is internal: a service in no other network never reaches an existing database, Redis or storage."""
+    outside = {
+        "database": {"where": "managed", "managed": {"host": "db.example.org", "name": "league", "user": "league"}},
+        "cache": {"where": "existing", "existing": {"host": "redis.example.org"}},
+        "storage": {"where": "existing", "existing": {"host": "s3.example.org", "replays_bucket": "one", "images_bucket": "two"}},
+    }
+    features = {"scrims": True, "replays": True, "report_cards": True, "notifications": True, "match_statistics": True}
+    spoken_to = {"db-password", "redis-password", "storage-access-key"}
+    for given, has_way_out in (({**outside, "features": features}, True), ({"features": features}, False)):
+        stack = load(cases.rendering(**given).files["stack.yml"])
+        speaking = {k: s for k, s in stack["services"].items() if spoken_to & {item["source"] for item in s.get("secrets", ())}}
+        assert {"api_migrate", "submissions", "notifications", "matchmaking"} <= set(speaking)
+        without = {key for key, service in speaking.items() if not {"edge", "outbound"} & set(service["networks"])}
+        assert (not without) == has_way_out, without
+    assert stack["networks"]["data"]["internal"] is True
+    assert "internal" not in stack["networks"]["outbound"]

@@ -28,7 +28,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ControlPla
     try:
         plane.set_up()
         plane.ask(
-            "newest()\nfrom pathlib import Path\nfrom blueprints.rendering import write_bundle\nwrite_bundle(blueprint_actions.newest_rendering(org=org), Path(TO)); say(None)",
+            "newest()\nfrom pathlib import Path\nfrom blueprints.rendering import write_bundle\nwrite_bundle(blueprint_actions.rendering_of_row(blueprint_actions.newest_blueprint(org)), Path(TO)); say(None)",
             TO=str(bundle),
         )
         (bundle / "secrets").mkdir()

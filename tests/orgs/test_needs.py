@@ -46,7 +46,10 @@ def test_the_least_answers_have_these_defaults() -> None:
             "lan": None,
             "vpn": None,
             "public": None,
+            "shared": False,
+            "entry_lane": None,
         },
+        "additions": {"environment": {}, "services": {}, "file": None, "sha256": None},
         "options": {},
     }
 

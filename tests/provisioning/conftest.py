@@ -113,10 +113,15 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data_dir: Path, dock
 def make_blueprint(demo: Organization, alice: Any, engine: Engine) -> Callable[..., Blueprint]:
     """Stores a blueprint whose bundle tells the scripted child what to play."""
 
-    def make(org: Organization = demo, secrets: dict[str, Any] = SECRETS, **play: Any) -> Blueprint:
+    def make(org: Organization = demo, secrets: dict[str, Any] = SECRETS, says: dict[str, Any] | None = None, **play: Any) -> Blueprint:
         number = Blueprint.objects.for_org(org).count() + 1
         needs = NeedsRevision.objects.create(
-            organization=org, number=number, text="", data={}, digest=f"sha256:needs{number}", author=alice
+            organization=org,
+            number=NeedsRevision.objects.for_org(org).count() + 1,
+            text="",
+            data={},
+            digest=f"sha256:needs{number}",
+            author=alice,
         )
         files = {
             "play.json": json.dumps({**engine.play, **play}),
@@ -130,6 +135,7 @@ def make_blueprint(demo: Organization, alice: Any, engine: Engine) -> Callable[.
             "template_release": "1",
             "files": listed,
             "number": number,
+            **(says or {}),
         }
         files["blueprint.json"] = json.dumps(facts)
         digest = "sha256:" + hashlib.sha256(files["blueprint.json"].encode()).hexdigest()

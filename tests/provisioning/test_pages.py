@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from blueprints.actions import make_blueprint
 from orgs import actions as org_actions
 from orgs.models import Organization
-from provisioning.models import Run, RunEvent, SecretVersion
+from provisioning.host_edge.effects import joining
+from provisioning.models import Plan, Run, RunEvent, SecretVersion, StackState
+from provisioning.secret_store import stack_state
 from provisioning.stream import _events
 
 HOST = {"HTTP_HOST": "localhost"}
@@ -120,3 +124,39 @@ def test_removing_a_deployment_needs_its_slug(with_needs: Organization, client: 
     answer = client.post("/o/demo/destroy", {"slug": "dem"}, follow=True, **HOST)
     assert "not confirmed" in answer.content.decode()
     assert not Run.objects.exists()
+
+
+def test_the_organizations_page_says_how_old_the_newest_backup_is(with_needs: Organization, alice: Any, client: Client) -> None:
+    def page() -> str:
+        return " ".join(client.get("/o/demo/", **HOST).content.decode().split())
+
+    assert "Backups" not in page()
+    applied = make_blueprint(org=with_needs, actor=alice)
+    stack_state(with_needs)
+    states = StackState.objects.for_org(with_needs)
+    states.update(applied_blueprint=applied)
+    assert "No backup has been seen yet. The first is made right after the start, then one every night at 4:00 UTC." in page()
+    now = timezone.now()
+    name = f"{now - timedelta(hours=5):%Y%m%dT%H%M%SZ}"
+    states.update(backups={"name": name, "bytes": 3 * 2**20, "seen": now.isoformat()})
+    assert "5 hours old, 3.0 MiB" in page()
+    assert f"sprocket restore demo {name} --to scratch" in page()
+    assert "too old" not in page()
+    states.update(backups={"name": f"{now - timedelta(days=3):%Y%m%dT%H%M%SZ}", "bytes": 1, "seen": now.isoformat()})
+    assert "The newest backup is 3 days old, which is too old." in page()
+
+
+def test_the_organizations_page_says_that_it_shares_the_entry_ports(with_needs: Organization, alice: Any, client: Client) -> None:
+    words = "shared with other organizations on this host"
+    for needs, says in ((DEMO, False), (DEMO.replace("access:\n", "access:\n  shared: true\n"), True)):
+        org_actions.set_needs(org=with_needs, actor=alice, text=needs)
+        stack_state(with_needs)
+        StackState.objects.for_org(with_needs).update(applied_blueprint=make_blueprint(org=with_needs, actor=alice))
+        assert (words in client.get("/o/demo/", **HOST).content.decode()) is says
+
+
+def test_a_plan_says_what_happens_to_the_hosts_edge(with_needs: Organization, alice: Any, client: Client) -> None:
+    blueprint = make_blueprint(org=with_needs, actor=alice)
+    edge = joining(others=2, is_there=True, is_as_wanted=False).as_dict()
+    Plan.objects.create(organization=with_needs, number=1, blueprint=blueprint, edge=edge)
+    assert "2 other organizations on this host do not answer" in client.get("/o/demo/plans/1", **HOST).content.decode()

@@ -27,6 +27,8 @@ class Site:
     port: int = 0
     redirect: str = "/auth/login"
     login: str = "<h1>Sign in with Discord</h1>"
+    front: str = ""  # what / answers, where it does not redirect
+    health_path: str = "/healthz"
     health: str = '{"status":"ok"}'
     typename: str = "Query"
     bare_query_status: int = 400
@@ -60,7 +62,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, "no such host")
 
     def _web(self) -> None:
-        if self.path == "/":
+        if self.path == "/" and self.site.front:
+            self._send(200, self.site.front)
+        elif self.path == "/":
             self._send(302, "", Location=self.site.redirect)
         elif self.path == "/auth/login":
             self._send(200, self.site.login)
@@ -70,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "OPTIONS":
             granted = origin if origin in site.allows else "*" if site.allows_all else ""
             self._send(204, "", **({"Access-Control-Allow-Origin": granted} if granted else {}))
-        elif self.path == "/healthz":
+        elif self.path == site.health_path:
             self._send(200, site.health)
         elif self.command == "POST":
             self._send(200, json.dumps({"data": {"__typename": site.typename}}))
@@ -99,6 +103,7 @@ class Reader:
     redis_open: bool = False
     web_reaches_api: bool = True
     bot_log: list[str] = field(default_factory=lambda: ["starting", "skipped login: placeholder token"])
+    bao: tuple[int, str] = (0, "")
     commands: list[Sequence[str]] = field(default_factory=list)
 
     def live_services(self, org: str) -> Sequence[LiveService]:
@@ -115,8 +120,10 @@ class Reader:
 
     def run_in(self, container: str, command: Sequence[str], *, timeout_s: float = 10.0) -> tuple[int, str]:
         self.commands.append(command)
-        if command[0] == "node":
+        if command[0] in ("node", "bun"):
             return (0 if self.web_reaches_api else 1), ""
+        if command[0] == "bao":
+            return self.bao
         if command[0] == "redis-cli":
             return (0, "PONG") if self.redis_open else (0, "NOAUTH Authentication required.")
         if "-w" in command:
@@ -141,7 +148,18 @@ def _service(name: str, *, networks: tuple[str, ...] = ("demo_data",), job: bool
 
 
 def _component(name: str, role: str = "", *services: str) -> dict[str, Any]:
-    return {"name": name, "title": name.title(), "role": role, "services": list(services or (f"demo_{name}",))}
+    return {"name": name, "title": name.title(), "role": role, "plays": [], "services": list(services or (f"demo_{name}",))}
+
+
+def _generation(site: Site) -> dict[str, Any]:
+    """What profile v2 says of a generation."""
+    ask = ["node", "-e", "require('{scheme}').get('{url}')"]
+    page = {"port": 3000, "page": "/auth/login", "redirects": True, "marker": "Sign in with Discord", "ask": ask}
+    return {
+        "site": {**page, "asks": f"http://{API}:{site.port}/healthz"},
+        "api": {"health": "/healthz", "graphql": "/graphql", "bare_query_status": 400, "checks_origin": True},
+        "tables": {"organization": "sprocket.organization", "people": ["mledb.player", 'sprocket."user"']},
+    }
 
 
 @pytest.fixture
@@ -189,6 +207,7 @@ def blueprint(site: Site) -> dict[str, Any]:
             "bot": True,
             "database": {"where": "deployment", "user": "sprocket", "name": "sprocket"},
             "starting_data": "schema-file",
+            "generation": _generation(site),
         },
     }
 
@@ -220,6 +239,48 @@ def test_it_only_reads(blueprint: dict[str, Any], reader: Reader, site: Site) ->
         assert command[0] in {"psql", "redis-cli", "node"}
         words = [command[i + 1] for i, word in enumerate(command) if word == "-c"]
         assert all(word.startswith(("select ", "set default_transaction_read_only")) for word in words)
+
+
+SHARED = {"network": "demo_entry", "subnet": "198.18.0.0/28", "proxy": "demo_traefik", "names": [{"host": WEB, "port": 8080, "tls": False}]}
+
+
+@pytest.mark.parametrize(
+    ("networks", "ports", "state"),
+    [
+        (("demo_edge", "demo_entry"), (), "ok"),
+        (("demo_edge",), (), "failed"),
+        (("demo_edge", "demo_entry"), (8080,), "warning"),
+    ],
+)
+def test_it_says_whether_the_entry_ports_are_the_hosts_edges(
+    blueprint: dict[str, Any], reader: Reader, networks: tuple[str, ...], ports: tuple[int, ...], state: str
+) -> None:
+    blueprint["access"]["shared"] = SHARED
+    reader.services["demo_traefik"] = replace(_service("demo_traefik", networks=networks), published_ports=ports)
+    check = _found(_look(blueprint, reader), "route/edge")
+    assert (check.state, bool(check.hint)) == (state, state != "ok")
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "said"),
+    [
+        ((0, '{"initialized": true, "sealed": false}'), "ok", "unsealed"),
+        ((2, '{"initialized": true, "sealed": true}'), "warning", "is sealed"),
+        ((2, '{"initialized": false, "sealed": true}'), "warning", "waits to be initialised"),
+        ((1, "connection refused"), "failed", "does not answer"),
+    ],
+)
+def test_a_sealed_secret_server_runs_and_is_said_to_be_sealed(
+    blueprint: dict[str, Any], reader: Reader, answer: tuple[int, str], state: str, said: str
+) -> None:
+    blueprint["components"].append(_component("openbao", "secret-server"))
+    reader.services["demo_openbao"] = _service("demo_openbao")
+    reader.bao = answer
+    verdict = _look(blueprint, reader)
+    check = _found(verdict, "secret-server")
+    assert check.state == state and said in check.detail and (state == "ok" or check.hint)
+    assert verdict.is_green == (state != "failed")
+    assert said in verdict.runs_text or state != "warning"
 
 
 SITE_BREAKS = [
@@ -402,6 +463,50 @@ def test_a_real_web_is_asked_from_inside_its_container(blueprint: dict[str, Any]
     _look(blueprint, reader)
     [command] = [command for command in reader.commands if command[0] == "node"]
     assert f"http://{API}" in command[2]
+
+
+@pytest.fixture
+def on_bun(blueprint: dict[str, Any], site: Site) -> dict[str, Any]:
+    """A blueprint of a generation whose site does not redirect and asks inside, whose API is well elsewhere and has no such tables."""
+    site.front, site.health_path = "<h1>A site</h1>", "/health"
+    generation = blueprint["verify"]["generation"]
+    generation["site"] |= {"page": "/", "redirects": False, "marker": "", "asks": "http://rules:3000/health", "ask": ["bun", "-e", "{url}"]}
+    generation["api"] |= {"health": "/health", "bare_query_status": 0, "checks_origin": False}
+    generation["tables"] = {"organization": "", "people": []}
+    return blueprint
+
+
+def test_another_generation_is_asked_what_its_profile_says(on_bun: dict[str, Any], reader: Reader) -> None:
+    on_bun["images"] = "real"
+    reader.tables = {}
+    verdict = _look(on_bun, reader)
+    assert [check for check in verdict.checks if check.state != "ok"] == []
+    assert verdict.is_green
+    names = {check.name for check in verdict.checks}
+    assert not {"route/web/redirect", "route/api/bad-query", "route/api/cors-own", "usable/schema"} & names
+    assert ["bun", "-e", "http://rules:3000/health"] in reader.commands
+
+
+def test_its_health_is_looked_for_where_it_is(on_bun: dict[str, Any], reader: Reader, site: Site) -> None:
+    site.health_path = "/healthz"
+    assert _found(_look(on_bun, reader), "route/api/health").state == "failed"
+
+
+def test_a_role_filled_beside_another_is_found(blueprint: dict[str, Any], reader: Reader) -> None:
+    """The monolith is API and bot: its log is asked for the bot."""
+    blueprint["components"] = [part for part in blueprint["components"] if part["name"] not in ("bot", "api")]
+    blueprint["components"].append({**_component("monolith", "api"), "plays": ["bot"]})
+    reader.services["demo_monolith"] = _service("demo_monolith", networks=("demo_edge", "demo_data"))
+    reader.bot_log = ["nothing to see"]
+    check = _found(_look(blueprint, reader), "bot")
+    assert (check.state, check.hint) == ("warning", "docker service logs --tail 50 demo_monolith")
+
+
+def test_a_blueprint_of_an_older_release_is_refused_with_a_remedy(blueprint: dict[str, Any], reader: Reader) -> None:
+    del blueprint["verify"]["generation"]
+    with pytest.raises(VerifyError, match="generation") as caught:
+        _look(blueprint, reader)
+    assert "make a new blueprint" in caught.value.hint
 
 
 def test_docker_that_cannot_be_read_is_an_error_and_no_verdict(

@@ -56,7 +56,7 @@ def test_render_writes_a_bundle_and_says_its_digest_and_the_findings(league: Pat
     done = sprocket("render", league, "--out", tmp_path / "bundle")
     assert (done.returncode, done.stderr) == (0, "")
     first, *findings = done.stdout.splitlines()
-    assert first.startswith(f"16 files in {tmp_path / 'bundle'}, sha256:")
+    assert first.startswith(f"17 files in {tmp_path / 'bundle'}, sha256:")
     assert findings[0] == "warning: Nobody can take over from the owner. Name a deputy in the needs."
     assert (tmp_path / "bundle" / "stack.yml").is_file()
 
@@ -118,7 +118,7 @@ def test_explain_says_why_each_component_is_there(league: Path) -> None:
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["component", "memory", "because"]
-    assert [line.split()[0] for line in lines[1:7]] == ["postgres", "redis", "api", "bot", "web", "traefik"]
+    assert [line.split()[0] for line in lines[1:8]] == ["postgres", "backup", "redis", "api", "bot", "web", "traefik"]
     assert "bot        256 MiB  Discord bot = yes" in done.stdout
     assert " MiB in all." in lines[-1]
 
@@ -236,7 +236,7 @@ BAD: list[tuple[str, bytes | None, str, str]] = [
     ("newline in a name", LEAGUE.replace("Test League", '"Test\\nLeague"').encode(), 'name: "Test\\nLeague" holds a line break or another control character', "write it on one line"),
     ("backtick in a host", LEAGUE.replace("testers.localhost", "'a`b.localhost'").encode(), 'access.localhost.host: "a`b.localhost" is not a host name',
      "labels of a-z, 0-9 and -, joined by dots, such as league.example.org"),
-    ("a part somebody needs, switched off by hand", (LEAGUE + "features: {submissions: true}\noptions: {minio: {enabled: false}}\n").encode(), "options.minio.enabled is false, yet MinIO is in this deployment: Submissions needs it", "turn one of the two round"),
+    ("a part somebody needs, switched off by hand", (LEAGUE + "features: {submissions: true}\noptions: {minio: {enabled: false}}\n").encode(), "options.minio.enabled is false, yet MinIO is in this deployment: Submissions needs it (Submissions = yes)", "turn one of the two round"),
     ("an unknown component", (LEAGUE + "options: {valkey: {}}\n").encode(), "options.valkey: no such component", "one of "),
 ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -126,6 +127,18 @@ def test_what_is_not_there_is_named(terminal: Terminal) -> None:
     assert "nothing is deployed" in terminal.said
 
 
+def test_the_hosts_edge_is_shown_to_the_platforms_admin_only(terminal: Terminal) -> None:
+    shown = terminal.json("edge", "show")
+    assert (shown["state"], shown["running"], shown["ports"], shown["organizations"]) == ("unknown", False, [], [])
+    assert shown["name"].startswith("host-edge-")
+    assert terminal.json("edge", "show", "--as", "admin")["name"] == shown["name"]
+    terminal.run("user", "create", "bob")
+    terminal.run("edge", "show", "--as", "bob", code=4)
+    assert "platform admin's" in terminal.said
+    terminal.run("edge", "apply", code=1)
+    assert "no Docker on this machine" in terminal.said
+
+
 def test_the_doctor_says_what_is_missing_and_ends_with_1(terminal: Terminal) -> None:
     found = terminal.json("doctor", code=0) if _docker() else terminal.json("doctor", code=1)
     assert {"Python", "Pulumi", "Docker", "Disk", "Secret key"} <= {item["name"] for item in found}
@@ -151,3 +164,48 @@ def test_a_bundle_is_exported_filled_and_checked(terminal: Terminal, tmp_path: P
     (out / "secrets" / "jwt-secret").chmod(0o644)
     terminal.run("bundle", "check", str(out), code=2)
     assert "can be read by others" in terminal.said
+
+
+def test_a_stored_blueprint_is_compared_by_its_name(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.run("bundle", "demo", "--out", str(tmp_path / "bundle"))
+    assert terminal.json("diff", "demo/1", str(tmp_path / "bundle"))["same"]
+    (tmp_path / "demo-schema.sql").write_bytes((ROOT / "orgs" / "demo-schema.sql").read_bytes())
+    less = tmp_path / "less.yaml"
+    less.write_text((ROOT / "orgs" / "demo.yaml").read_text() + "options:\n  redis:\n    memory_mib: 64\n")
+    assert "memory 128 MiB → 64 MiB" in terminal.run("diff", "demo/1", str(less), code=1)
+    terminal.run("diff", "demo/99", "demo/1", code=2)
+    assert "no blueprint demo/99" in terminal.said
+    assert "the newest is demo/1" in terminal.said
+
+
+def test_backups_kept_here_are_listed_without_docker_and_a_damaged_one_is_called_wrong(terminal: Terminal) -> None:
+    assert "No backups of demo yet" in terminal.run("backups", "demo")
+    assert "no Docker on this machine" in terminal.said
+    content = {"about.json": b'{"reason": "by-hand"}', "database.dump": b"x" * 2048, "rows.jsonl": b""}
+    sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in content.items())
+    for name in ("20300131T040000Z", "20300201T040000Z"):
+        folder = Path(terminal.environment["SPROCKET_DATA_DIR"]) / "backups" / "demo" / name
+        folder.mkdir(parents=True)
+        for file, data in {**content, "SHA256SUMS": sums.encode()}.items():
+            (folder / file).write_bytes(data)
+    (folder / "database.dump").write_bytes(b"y" * 2048)
+    lines = [line.split() for line in terminal.run("backups", "demo").splitlines()]
+    assert lines[0] == ["backup", "age", "size", "checksum", "reason", "where"]
+    assert [(line[0], line[3:6]) for line in lines[1:]] == [
+        ("20300201T040000Z", ["2.0", "KiB", "WRONG"]),
+        ("20300131T040000Z", ["2.0", "KiB", "ok"]),
+    ]
+    assert [(item["name"], item["checksum_ok"]) for item in terminal.json("backups", "demo")] == [
+        ("20300201T040000Z", False),
+        ("20300131T040000Z", True),
+    ]
+
+
+def test_a_restore_names_what_is_missing_before_it_asks_docker(terminal: Terminal) -> None:
+    terminal.run("restore", "demo", "../x", "--to", "scratch", code=2)
+    assert "no backup is called '../x'" in terminal.said
+    terminal.run("restore", "demo", "newest", "--to", "live", code=5)
+    assert "--yes" in terminal.said
+    terminal.run("restore", "demo", "newest", "--to", "elsewhere", code=2)
+    terminal.run("backup", "demo", code=1)
+    assert "no Docker on this machine" in terminal.said

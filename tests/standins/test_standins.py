@@ -17,8 +17,8 @@ import pytest
 APP = Path(__file__).resolve().parents[2] / "tools" / "standins" / "app"
 sys.path.insert(0, str(APP))
 
-from standin import node
-from standin.backends import Core, Influx
+from standin import bun, node
+from standin.backends import Core, Influx, Monolith
 from standin.backing import Influx as InfluxServer
 from standin.serve import Ask, make_server
 from standin.settings import MissingSetting, Settings
@@ -151,6 +151,20 @@ def test_influx_checks_token_organization_and_bucket(influx: str, token: str, or
         assert json.loads(answer.read())["status"] == "pass"
 
 
+def test_influx_takes_lines_that_were_compressed_and_sent_in_chunks(influx: str) -> None:
+    """As Telegraf sends them."""
+    import gzip
+    import http.client
+
+    body = gzip.compress(b"mem,org=a used_percent=1.5 1\ncpu,org=a usage=2i 1\n")
+    connection = http.client.HTTPConnection(influx.removeprefix("http://"), timeout=5)
+    headers = {"authorization": "Token the-token-of-influx", "content-encoding": "gzip"}
+    connection.request("POST", "/api/v2/write?org=demo&bucket=demo", iter([body[:7], body[7:]]), headers, encode_chunked=True)
+    assert connection.getresponse().status == 204
+    with urllib.request.urlopen(f"{influx}/__standin/lines", timeout=5) as answer:
+        assert json.loads(answer.read())["measurements"] == {"mem": 1, "cpu": 1}
+
+
 def test_a_health_probe_does_the_one_get_its_script_asks_for(influx: str) -> None:
     assert node.probe(f"require('http').get('{influx}/health',r=>process.exit(r.statusCode===200?0:1))") == 0
     assert node.probe(f"require('http').get('{influx}/nothing',r=>0)") == 1
@@ -167,3 +181,78 @@ def test_a_core_without_its_secret_ends_naming_it_and_prints_no_value(tmp_path: 
     assert done.returncode == 1
     assert "cannot start: missing setting" in done.stderr
     assert "a-value-that-stays-secret" not in done.stdout + done.stderr
+
+
+MONOLITH = {"LOGGER_LEVELS": "[]", "INFLUX_ADDRESS": "http://metrics.invalid:8086", "BOT_PREFIX": "s."}
+CORE_SETTINGS = dict.fromkeys(
+    (
+        "REDIS_HOST REDIS_PORT REDIS_PREFIX CACHE_HOST CACHE_PORT MINIO_ENDPOINT MINIO_REPLAYS_BUCKET MINIO_IMAGE_GENERATION_BUCKET WEB_URL "
+        "WEB_API_ROOT DISCORD_CALLBACK_URL GOOGLE_CALLBACK_URL JWT_EXPIRY ACCESS_EXPIRY REFRESH_EXPIRY FRONTEND_CALLBACK GQL_PLAYGROUND "
+        "DEFAULT_ORGANIZATION_ID"
+    ).split(),
+    "1",
+)
+CORE_SECRETS = dict.fromkeys(
+    (
+        "redis-password.txt minio-access.txt minio-secret.txt discord-client.txt discord-secret.txt jwtSecret.txt googleClientId.txt "
+        "googleSecret.txt bot-token.txt influx-token"
+    ).split(),
+    "secret-value-1234",
+)
+
+
+@pytest.mark.parametrize("missing", ["bot-token.txt", "influx-token", "googleSecret.txt", "minio-access.txt", "redis-password.txt"])
+def test_the_monolith_wants_what_all_seven_want(tmp_path: Path, missing: str) -> None:
+    monolith = object.__new__(Monolith)
+    monolith.read(_settings(tmp_path, {**MONOLITH, **CORE_SETTINGS}, None, CORE_SECRETS))
+    (tmp_path / "secret" / missing).unlink()
+    with pytest.raises(MissingSetting, match="missing secret"):
+        monolith.read(_settings(tmp_path, {**MONOLITH, **CORE_SETTINGS}))
+
+
+def test_the_monolith_says_what_it_is() -> None:
+    monolith = object.__new__(Monolith)
+    monolith.origins = set()
+    body = json.loads(monolith.handle(Ask("GET", "/healthz", {}, {}, b"")).body)
+    assert (body["status"], body["runtime"], len(body["services"])) == ("ok", "monolith", 7)
+
+
+BUN = {
+    **dict.fromkeys("PG_CACHE CORE_URL PROD SERVICE_NAME LOG_LEVEL AUTH_JWT_EXPIRY AUTH_JWT_SECRET AUTH_DISCORD_CLIENT_ID AUTH_DISCORD_SECRET PG_HOST PG_USER PG_PASS PG_DATABASE".split(), "x"),
+    "PG_PORT": "1", "BASE_URL": "demo.localhost", "LISTEN_PORT": "8080", "SSL": "false",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["PG_PASS", "AUTH_JWT_SECRET", "LISTEN_PORT", "SSL", "BASE_URL"])
+def test_the_api_on_bun_names_what_is_missing(tmp_path: Path, name: str) -> None:
+    with pytest.raises(MissingSetting, match=name):
+        bun.Core(_settings(tmp_path, {key: value for key, value in BUN.items() if key != name}))
+
+
+def test_the_api_on_bun_is_well_only_while_its_database_answers_and_lets_in_its_sites_origin(tmp_path: Path) -> None:
+    core = bun.Core(_settings(tmp_path, {**BUN, "PG_HOST": "127.0.0.1"}))
+    answer = core.handle(Ask("GET", "/health", {}, {}, b""))
+    assert (answer.status, json.loads(answer.body)["status"]) == (503, "error")
+    own, foreign = (
+        core.handle(Ask("OPTIONS", "/graphql", {}, {"origin": o}, b"")).headers for o in ("http://demo.localhost:8080", "http://x")
+    )
+    assert own["access-control-allow-origin"] == "http://demo.localhost:8080"
+    assert "access-control-allow-origin" not in foreign
+    assert core.handle(Ask("GET", "/oauth/callback/discord", {}, {}, b"")).status == 400
+    assert core.handle(Ask("GET", "/oauth/callback/steam", {}, {}, b"")).status == 404
+
+
+def test_the_site_on_bun_wants_all_six_addresses(tmp_path: Path) -> None:
+    six = {
+        f"{side}_API_{part}": text for side in ("PUBLIC", "PRIVATE") for part, text in (("URL", "a"), ("PORT", "1"), ("SECURE", "false"))
+    }
+    assert bun.Web(_settings(tmp_path, six)).addresses == {"PUBLIC": "http://a:1", "PRIVATE": "http://a:1"}
+    for name in six:
+        with pytest.raises(MissingSetting, match=name):
+            bun.Web(_settings(tmp_path, {key: value for key, value in six.items() if key != name}))
+
+
+@pytest.mark.parametrize("arguments", [["exec", "service"], ["exec"], ["run", "core"], []])
+def test_the_start_script_on_bun_knows_three_things(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert bun.entrypoint(arguments) == 2
+    assert "core, web, discord" in capsys.readouterr().err

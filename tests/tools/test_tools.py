@@ -15,7 +15,7 @@ from sprocket_v2 import machine
 from sprocket_v2.errors import SetupError
 from tools import vendor
 from tools.check import compose_problems
-from tools.images import build
+from tools.images import base, build
 from tools.images.table import IMAGES
 from tools.run_tests import Group, summary
 from tools.setup import pulumi
@@ -150,7 +150,7 @@ def test_an_images_digest_follows_what_it_is_made_from(monkeypatch: pytest.Monke
     core = next(image for image in IMAGES if image.name.endswith("/core:standin"))
     before = build._digest(core)
     assert build._digest(core) == before
-    monkeypatch.setattr(build, "PACKAGES", ("other",))
+    monkeypatch.setitem(base.PACKAGES, core.base, ("other",))
     assert build._digest(core) != before
     assert not any(image.name.endswith(":latest") for image in IMAGES)
 
@@ -158,4 +158,4 @@ def test_an_images_digest_follows_what_it_is_made_from(monkeypatch: pytest.Monke
 def test_nothing_is_built_without_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(SetupError, match="neither be pulled nor built"):
-        build._debootstrap(tmp_path / "base.tar", lambda _line: None)
+        base.archive_of("sprocket/base:bookworm", tmp_path / "base.tar", lambda _line: None)

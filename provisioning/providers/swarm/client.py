@@ -6,14 +6,17 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import IPAMConfig, IPAMPool
 
 from provisioning.compose import NAMESPACE
 from provisioning.live import LiveObject, LiveService, LiveTask
+from provisioning.providers.swarm import tar_stream
 from sprocket_v2.errors import ApplyError
 
 TIMEOUT_S = 30
@@ -152,7 +155,13 @@ class DockerSwarm:
         with _words(f"creating {kind} {spec['Name']}"):
             if kind == "network":
                 answer = self._api.create_network(
-                    spec["Name"], driver="overlay", labels=spec["Labels"], internal=spec["Internal"], attachable=False, scope="swarm"
+                    spec["Name"],
+                    driver="overlay",
+                    labels=spec["Labels"],
+                    internal=spec["Internal"],
+                    attachable=False,
+                    scope="swarm",
+                    ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=spec["Subnet"])]) if spec["Subnet"] else None,
                 )
                 return str(answer["Id"])
             if kind == "volume":
@@ -349,3 +358,45 @@ class DockerSwarm:
             finally:
                 self._api.timeout = old
             return int(self._api.exec_inspect(made["Id"])["ExitCode"] or 0), output.decode("utf-8", "replace")
+
+    # --- for backups: copies out of and into a container, and services that stop and start for a restore
+
+    def read_folder(self, container: str, path: str) -> Iterator[tuple[str, Iterator[bytes]]]:
+        """The plain files of a folder in a container, each as a stream, to be used in order."""
+        with _words(f"copying {path} out of a container"):
+            pieces, _ = self._api.get_archive(container, path, chunk_size=tar_stream.PIECE)
+            yield from tar_stream.unpack(pieces)
+
+    def write_folder(self, container: str, path: str, files: Mapping[str, Path]) -> None:
+        """Make a folder in a container that holds these files, by name."""
+        parent, _, name = path.rpartition("/")
+        with _words(f"copying into {path} of a container"):
+            self._api.put_archive(container, parent, tar_stream.pack(name, files))
+
+    def scale(self, service: str, replicas: int) -> int:
+        """Set how many tasks a service wants; how many it wanted before."""
+        before = 0
+
+        def change(spec: dict[str, Any]) -> None:
+            nonlocal before
+            before = int(spec["Mode"]["Replicated"].get("Replicas", 0))
+            spec["Mode"] = {"Replicated": {"Replicas": replicas}}
+
+        self._change(service, change)
+        return before
+
+    def run_again(self, service: str) -> None:
+        """Give a service new tasks, though nothing else differs: a job runs once more."""
+
+        def change(spec: dict[str, Any]) -> None:
+            spec["TaskTemplate"]["ForceUpdate"] = int(spec["TaskTemplate"].get("ForceUpdate", 0)) + 1
+
+        self._change(service, change)
+
+    def _change(self, service: str, change: Callable[[dict[str, Any]], None]) -> None:
+        found = self.find("service", service)
+        if found is None:
+            raise ApplyError(f"there is no service {service}", hint="apply the blueprint again", where=service)
+        spec = {"UpdateConfig": {}, "RollbackConfig": {}, "EndpointSpec": {"Mode": "dnsrr"}, **found["Spec"]}
+        change(spec)
+        self.update_service(str(found["ID"]), int(found["Version"]["Index"]), spec)

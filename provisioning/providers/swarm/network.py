@@ -8,23 +8,25 @@ from typing import Any
 
 from provisioning.providers.swarm.client import Swarm
 from provisioning.providers.swarm.owner import owned_labels, refuse_stranger
+from sprocket_v2.errors import ApplyError
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkArgs:
-    """An overlay network; an internal one has no way out."""
+    """An overlay network; an internal one has no way out. Without a subnet Docker chooses one."""
 
     name: str
     labels: Mapping[str, str]
     internal: bool
+    subnet: str = ""
 
 
-REPLACES = frozenset({"name", "internal"})
+REPLACES = frozenset({"name", "internal", "subnet"})
 
 
 def spec_for(args: NetworkArgs) -> dict[str, Any]:
     """What the engine is asked for."""
-    return {"Name": args.name, "Labels": owned_labels(args.labels), "Internal": args.internal}
+    return {"Name": args.name, "Labels": owned_labels(args.labels), "Internal": args.internal, "Subnet": args.subnet}
 
 
 def create(swarm: Swarm, args: NetworkArgs) -> str:
@@ -32,6 +34,12 @@ def create(swarm: Swarm, args: NetworkArgs) -> str:
     found = swarm.find("network", args.name)
     if found is not None:
         refuse_stranger("network", args.name, found.get("Labels"), args.labels)
+        if _subnet(found, args) != args.subnet:
+            raise ApplyError(
+                f"network {args.name} is there with the addresses {_subnet(found, args)}, wanted are {args.subnet}",
+                hint="remove the services that are on it, then the network, and apply again",
+                where=args.name,
+            )
         return str(found["Id"])
     return swarm.create("network", spec_for(args))
 
@@ -41,7 +49,13 @@ def read(swarm: Swarm, args: NetworkArgs) -> tuple[str, NetworkArgs] | None:
     found = swarm.find("network", args.name)
     if found is None:
         return None
-    return str(found["Id"]), NetworkArgs(args.name, args.labels, bool(found.get("Internal")))
+    return str(found["Id"]), NetworkArgs(args.name, args.labels, bool(found.get("Internal")), _subnet(found, args))
+
+
+def _subnet(found: Mapping[str, Any], args: NetworkArgs) -> str:
+    """The addresses we asked for as they are; those that Docker chose are its own affair. It fills them in a moment after the making."""
+    pools = (found.get("IPAM") or {}).get("Config") or ()
+    return str(pools[0].get("Subnet", "")) if args.subnet and pools else args.subnet
 
 
 def delete(swarm: Swarm, args: NetworkArgs) -> None:

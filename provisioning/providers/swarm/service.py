@@ -18,28 +18,35 @@ REPLACES = frozenset({"name"})
 _GONE_WITHIN_S = 120.0
 
 
-def create(swarm: Swarm, args: ServiceArgs, mask: Mask) -> str:
-    """Make it and wait until it is there, or adopt ours and converge it; its id. A failed create leaves nothing behind."""
+Owners = Callable[[str, str], str]
+Sleep = Callable[[float], None]
+
+
+def create(swarm: Swarm, args: ServiceArgs, mask: Mask, *, owners: Owners | None = None, sleep: Sleep = time.sleep) -> str:
+    """Make it and wait until it is there, or adopt ours and converge it; its id. A failed create leaves nothing behind.
+
+    Args:
+        owners: (kind, name or id) -> whose it is, where other objects than the service's own organization's are allowed to it.
+    """
     found = swarm.find("service", args.name)
     if found is not None:
         refuse_stranger("service", args.name, found["Spec"].get("Labels"), args.labels)
-        now = read_args(swarm, found)
-        if (now if args.image_id else replace(now, image_id="")) != _comparable(args):
-            update(swarm, args, mask)
+        if not is_as_wanted(swarm, args):
+            update(swarm, args, mask, owners=owners, sleep=sleep)
         return str(found["ID"])
     check_before(swarm, args)
     spec = spec_for(args, ids_of(swarm))
-    refuse_forbidden(spec, args.labels[ORG], owners_of(swarm))
+    refuse_forbidden(spec, args.labels[ORG], owners or owners_of(swarm))
     service_id = swarm.create("service", spec)
     try:
-        wait_until_there(swarm, args, mask, is_update=False)
+        wait_until_there(swarm, args, mask, is_update=False, sleep=sleep)
     except ApplyError:
-        delete(swarm, args)
+        delete(swarm, args, sleep)
         raise
     return service_id
 
 
-def update(swarm: Swarm, args: ServiceArgs, mask: Mask) -> None:
+def update(swarm: Swarm, args: ServiceArgs, mask: Mask, *, owners: Owners | None = None, sleep: Sleep = time.sleep) -> None:
     """Give it the new specification and wait; everything that can be checked is checked before the old task stops (D17)."""
     found = swarm.find("service", args.name)
     if found is None:
@@ -51,9 +58,9 @@ def update(swarm: Swarm, args: ServiceArgs, mask: Mask) -> None:
     if args.image_id and running.image_id != args.image_id and running.image == args.image:
         force += 1  # the same name stands for another image now
     spec = spec_for(args, ids_of(swarm), force)
-    refuse_forbidden(spec, args.labels[ORG], owners_of(swarm))
+    refuse_forbidden(spec, args.labels[ORG], owners or owners_of(swarm))
     swarm.update_service(str(found["ID"]), int(found["Version"]["Index"]), spec)
-    wait_until_there(swarm, args, mask, is_update=True)
+    wait_until_there(swarm, args, mask, is_update=True, sleep=sleep)
 
 
 def read(swarm: Swarm, args: ServiceArgs) -> tuple[str, ServiceArgs] | None:
@@ -63,6 +70,12 @@ def read(swarm: Swarm, args: ServiceArgs) -> tuple[str, ServiceArgs] | None:
         return None
     now = read_args(swarm, found)
     return str(found["ID"]), now if args.image_id else replace(now, image_id="")
+
+
+def is_as_wanted(swarm: Swarm, args: ServiceArgs) -> bool | None:
+    """Whether the live service is what these arguments ask for; None when there is none."""
+    found = read(swarm, args)
+    return None if found is None else found[1] == _comparable(args)
 
 
 def read_args(swarm: Swarm, found: Any) -> ServiceArgs:  # noqa: ANN401 - Docker's JSON
@@ -100,8 +113,12 @@ def check_before(swarm: Swarm, args: ServiceArgs) -> None:
     for port in args.ports:
         others = [name for name in swarm.publishers(port.published) if name != args.name]
         if others:
+            # Whose deployment it is, is none of this organization's business.
+            whose = f"service {others[0]}" if others[0].startswith(f"{args.labels[ORG]}_") else "another deployment on this host"
             raise ApplyError(
-                f"port {port.published} is taken by service {others[0]}", hint="choose another entry port in the needs", where=args.name
+                f"port {port.published} is taken by {whose}",
+                hint="choose another entry port in the needs, or let both organizations share theirs",
+                where=args.name,
             )
         if args.name not in swarm.publishers(port.published) and not swarm.is_port_free(port.published):
             raise ApplyError(

@@ -6,11 +6,11 @@ import json
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from standin import bus
+from standin import bus, s3
 from standin.postgres import Postgres, PostgresError
 from standin.redis import Redis, RedisError
 from standin.serve import Answer, Ask, as_json, make_server, until_told
@@ -35,6 +35,30 @@ def storage(settings: Settings, bucket: str = "") -> None:
         settings.value(f"MINIO_{name.upper()}_BUCKET", f"minio.bucketNames.{name}")
     settings.secret("MINIO_ACCESS_KEY", "minio-access.txt")
     settings.secret("MINIO_SECRET_KEY", "minio-secret.txt")
+
+
+class Objects:
+    """One bucket, as a service with keys of its own sees it. The applications do not ask it at start; `/__standin/deps` does."""
+
+    def __init__(self, settings: Settings, bucket: str) -> None:
+        storage(settings)
+        self.address = f"{settings.value('MINIO_ENDPOINT', 'minio.endPoint')}:{settings.number('MINIO_PORT', 'minio.port', '9000')}"
+        self.bucket = settings.value(f"MINIO_{bucket.upper()}_BUCKET", f"minio.bucketNames.{bucket}")
+        self.key = settings.secret("MINIO_ACCESS_KEY", "minio-access.txt")
+        self.secret = settings.secret("MINIO_SECRET_KEY", "minio-secret.txt")
+
+    def try_it(self) -> dict[str, object]:
+        """Put, get and delete an object; then look whether a bucket of somebody else is closed."""
+        path, body = f"/{self.bucket}/stand-in/probe {time.time_ns()}.txt", b"kept"
+        found: dict[str, object] = {}
+        for method in ("PUT", "GET", "DELETE"):
+            status, answer = s3.request(self.address, self.key, self.secret, method, path, body=body if method == "PUT" else b"")
+            found[method.lower()] = status
+            if method == "GET":
+                found["same"] = answer == body
+        found["elsewhere"] = s3.request(self.address, self.key, self.secret, "PUT", "/another-bucket/object")[0]
+        found["wrong key"] = s3.request(self.address, self.key, "x" * 40, "GET", path)[0]
+        return found
 
 
 def redis_connector(settings: Settings) -> Callable[[], Redis]:
@@ -67,9 +91,12 @@ def start(settings: Settings, who: str, queue: str, read: Callable[[Settings], N
 class Core:
     """The API."""
 
+    name = "core"
+    health: Mapping[str, Any] = HEALTHY
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.connect, self.queues = start(settings, "core", "core", self.read)
+        self.connect, self.queues = start(settings, self.name, "core", self.read)
         self.sign_in_to_redis()
 
     def read(self, settings: Settings) -> None:
@@ -119,7 +146,7 @@ class Core:
                     "access-control-max-age": "86400"} if headers else {}  # fmt: skip
             return Answer(204, b"", {**headers, **more})
         routes: dict[str, Callable[[Ask], Answer]] = {
-            "/healthz": lambda _: as_json(HEALTHY, 200, headers),
+            "/healthz": lambda _: as_json(self.health, 200, headers),
             "/graphql": lambda a: self.graphql(a, headers),
             "/login": lambda _: self.login(),
             "/refresh": lambda a: as_json({"message": "Unauthorized"}, 401, headers) if "authorization" not in a.headers else as_json({}),
@@ -180,6 +207,30 @@ class Core:
         )
 
 
+class Monolith(Core):
+    """All seven back ends in one process: the union of their settings, a consumer for each of their queues, one health."""
+
+    name = "monolith"
+    services = ("core", "bot", "matchmaking", "notification", "submission", "analytics", "image_generation")
+    health: Mapping[str, Any] = {**HEALTHY, "runtime": "monolith", "services": list(services)}
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        for service in self.services[1:]:
+            bus.Consumer(self.connect, self.queues[service], f"monolith/{service}").start()
+        _try_json(self.redis, settings.value("REDIS_PREFIX", "redis.prefix"))
+        say_login(self.token)
+
+    def read(self, settings: Settings) -> None:
+        super().read(settings)
+        self.token = bot_token(settings)
+        self.influx = Influx(settings)
+
+    def deps(self) -> Answer:
+        found = json.loads(super().deps().body)
+        return as_json({**found, "influx": self.influx.write()})
+
+
 def core() -> None:
     """Run the API until told to stop."""
     role = Core(Settings())
@@ -192,13 +243,29 @@ def bot() -> None:
     token: list[str] = []
 
     def read(settings: Settings) -> None:
-        settings.value("BOT_PREFIX", "bot.prefix")
         storage(settings)
-        token.append(settings.secret("DISCORD_BOT_TOKEN", "bot-token.txt"))
+        token.append(bot_token(settings))
 
     start(settings, "bot", "bot", read)
-    say("skipped login: the token is a placeholder" if token[0] in PLACEHOLDER_TOKENS else "login not attempted: this is a stand-in")
+    say_login(token[0])
     until_told()
+
+
+def monolith() -> None:
+    """Run the seven back ends until told to stop."""
+    role = Monolith(Settings())
+    until_told(make_server(("0.0.0.0", 3001), role.handle))
+
+
+def bot_token(settings: Settings) -> str:
+    """What the bot reads beside the rest; its token."""
+    settings.value("BOT_PREFIX", "bot.prefix")
+    return settings.secret("DISCORD_BOT_TOKEN", "bot-token.txt")
+
+
+def say_login(token: str) -> None:
+    """Discord is never contacted; a placeholder token says so in the applications' own words."""
+    say("skipped login: the token is a placeholder" if token in PLACEHOLDER_TOKENS else "login not attempted: this is a stand-in")
 
 
 class Influx:
@@ -248,7 +315,7 @@ def small_service(name: str) -> None:
             parts["redis"] = redis_connector(settings)
             settings.value("WEB_URL", "web.url")
         if name in ("submission-service", "image-generation-service"):
-            storage(settings)
+            parts["storage"] = Objects(settings, "replays" if name == "submission-service" else "image_generation")
         if name == "server-analytics-service":
             parts["influx"] = Influx(settings)
 
@@ -262,7 +329,8 @@ def small_service(name: str) -> None:
         if ask.path == "/healthz":
             return as_json(HEALTHY)
         if ask.path == "/__standin/deps":
-            return as_json({"influx": parts["influx"].write()} if "influx" in parts else {})
+            found = {"influx": parts["influx"].write()} if "influx" in parts else {}
+            return as_json({**found, "storage": parts["storage"].try_it()} if "storage" in parts else found)
         return as_json({"statusCode": 404}, 404)
 
     until_told(make_server(("0.0.0.0", port), handle))

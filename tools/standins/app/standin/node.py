@@ -43,6 +43,11 @@ def main(arguments: list[str]) -> int:
 
         core()
         return 0
+    elif "/apps/monolith/" in script:
+        from standin.backends import monolith
+
+        monolith()
+        return 0
     elif "/clients/discord-bot/" in script:
         from standin.backends import bot
 

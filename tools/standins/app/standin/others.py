@@ -1,87 +1,18 @@
-"""Stand-ins for MinIO, OpenBao, Neo4j, n8n, Dgraph, the rating service and the template editor: right ports and health, settings checked."""
+"""Stand-ins for Neo4j, n8n, Dgraph, the rating service and the template editor: right ports and health, settings checked."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import os
-import re
-import sys
 from pathlib import Path
 
 from standin import bus
 from standin.postgres import PostgresError
 from standin.serve import Answer, Ask, as_json, make_server, until_told
-from standin.settings import MissingSetting, Settings, fail, say
+from standin.settings import MissingSetting, Settings, fail, from_env_or_file, say
 
-_STORE = "MC_HOST_store"  # mc spells it so: its alias, in its own letters
 _PAGE = {"content-type": "text/html"}
-
-
-def _file_or_env(name: str) -> str:
-    file = os.environ.get(f"{name}_FILE", "")
-    if file:
-        try:
-            return Path(file).read_text().strip()
-        except OSError:
-            fail(f"{name}_FILE names {file}, which cannot be read")
-    return os.environ.get(name, "")
-
-
-class Store:
-    """The object store's stand-in: buckets, users and policies that `mc` made, kept in the volume. It stores no object."""
-
-    def __init__(self, folder: Path, root: str, password: str) -> None:
-        if len(password) < 8 or len(root) < 3:
-            fail("MINIO_ROOT_USER is shorter than 3, or MINIO_ROOT_PASSWORD shorter than 8")
-        self.file, self.root, self.password = folder / "standin.json", root, password
-        self.known: dict[str, dict[str, str]] = {"buckets": {}, "users": {}, "policies": {}}
-        if self.file.is_file():
-            self.known = json.loads(self.file.read_text())
-
-    def handle(self, ask: Ask) -> Answer:
-        if ask.path in ("/minio/health/live", "/minio/health/ready"):
-            return Answer(200)
-        if ask.headers.get("x-standin-root") != f"{self.root}:{self.password}":
-            return as_json({"code": "AccessDenied"}, 403)
-        part, _, name = ask.path.strip("/").partition("/")
-        if ask.method == "PUT" and part in self.known:
-            is_new = name not in self.known[part]
-            self.known[part][name] = ask.body.decode()
-            self.file.write_text(json.dumps(self.known))
-            return as_json({"new": is_new})
-        return as_json({part: sorted(self.known[part]) for part in self.known})
-
-
-def minio() -> None:
-    """Run until told to stop."""
-    store = Store(Path("/data"), os.environ.get("MINIO_ROOT_USER", ""), _file_or_env("MINIO_ROOT_PASSWORD"))
-    until_told(make_server(("0.0.0.0", 9000), store.handle))
-
-
-def mc(arguments: list[str]) -> int:
-    """The calls that the bucket job and the health check make."""
-    words = [word for word in arguments if word not in ("--quiet", "--ignore-existing")]
-    if words[:2] == ["ready", "local"]:
-        return 0 if _ask("127.0.0.1:9000", "GET", "/minio/health/live")[0] == 200 else 1
-    found = re.fullmatch(r"http://([^:]+:[^@]+)@(.+)", os.environ.get(_STORE, ""))
-    if not found:
-        print("no alias store", file=sys.stderr)
-        return 1
-    root, address = found.groups()
-    path, body = "/", ""
-    if words[:1] == ["mb"]:
-        path = f"/buckets/{words[1].partition('/')[2]}"
-    elif words[:3] == ["anonymous", "set", "download"]:
-        path, body = f"/buckets/{words[3].partition('/')[2]}", "download"
-    elif words[:3] == ["admin", "user", "add"]:
-        key, secret = sys.stdin.read().split()
-        path, body = f"/users/{key}", "x" * len(secret)
-    elif words[:3] == ["admin", "policy", "create"]:
-        path, body = f"/policies/{words[4]}", Path(words[5]).read_text()
-        json.loads(body)
-    status, _ = _ask(address, "PUT" if path != "/" else "GET", path, body, {"x-standin-root": root})
-    return 0 if status == 200 else 1
 
 
 def _ask(address: str, method: str, path: str, body: str = "", headers: dict[str, str] | None = None) -> tuple[int, bytes]:
@@ -104,7 +35,7 @@ def neo4j() -> None:
 
 def n8n() -> None:
     """Run until told to stop."""
-    if not _file_or_env("N8N_ENCRYPTION_KEY"):
+    if not from_env_or_file("N8N_ENCRYPTION_KEY"):
         fail("missing setting N8N_ENCRYPTION_KEY")
     if not os.environ.get("WEBHOOK_URL", "").startswith("http"):
         fail("WEBHOOK_URL is no http address")

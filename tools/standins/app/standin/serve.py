@@ -25,6 +25,7 @@ class Ask:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    raw_query: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,8 @@ def make_server(address: tuple[str, int], handle: Handler) -> ThreadingHTTPServe
 
         def _any(self) -> None:
             parts = urlsplit(self.path)
-            length = int(self.headers.get("content-length") or 0)
             headers = {key.lower(): value for key, value in self.headers.items()}
-            ask = Ask(self.command, parts.path, {k: v[0] for k, v in parse_qs(parts.query).items()}, headers, self.rfile.read(length))
+            ask = Ask(self.command, parts.path, {k: v[0] for k, v in parse_qs(parts.query).items()}, headers, self._body(), parts.query)
             outside = self.client_address[0] != "127.0.0.1"
             answer = Answer(404) if outside and ask.path.startswith(OWN) else handle(ask)
             self.send_response(answer.status)
@@ -65,6 +65,18 @@ def make_server(address: tuple[str, int], handle: Handler) -> ThreadingHTTPServe
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(answer.body)
+
+        def _body(self) -> bytes:
+            """The request's body, of a stated length or in chunks, as clients send what they compress on the way."""
+            if "chunked" not in self.headers.get("transfer-encoding", ""):
+                return self.rfile.read(int(self.headers.get("content-length") or 0))
+            body = b""
+            while size := int(self.rfile.readline().partition(b";")[0], 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            while self.rfile.readline().strip():
+                pass
+            return body
 
         do_GET = do_POST = do_OPTIONS = do_HEAD = do_PUT = do_DELETE = _any  # noqa: N815 - the library's names
 

@@ -91,3 +91,14 @@ def fail(text: str) -> None:
     """One line to the log, and the end."""
     print(f"cannot start: {text}", file=sys.stderr, flush=True)
     raise SystemExit(1)
+
+
+def from_env_or_file(name: str) -> str:
+    """A variable, or the file that `<name>_FILE` names, as the entry points of official images read it."""
+    file = os.environ.get(f"{name}_FILE", "")
+    if file:
+        try:
+            return Path(file).read_text().strip()
+        except OSError:
+            fail(f"{name}_FILE names {file}, which cannot be read")
+    return os.environ.get(name, "")
