@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -162,6 +163,18 @@ def ensure_pebble() -> None:
         return
     confirm(f"installing {', '.join(PEBBLE_PACKAGES)} for the engine tests")
     install(PEBBLE_PACKAGES)
+
+
+def ensure_postgres() -> None:
+    """PostgreSQL's programs for the tests of the preflight, which start servers of their own: no cluster is made and none is started."""
+    if any(Path("/usr/lib/postgresql").glob("*/bin/postgres")) or shutil.which("postgres"):
+        return
+    confirm("installing PostgreSQL's programs for the tests of the preflight; no server is started")
+    install(("postgresql-common",))
+    config = Path("/etc/postgresql-common/createcluster.conf")
+    if config.is_file() and not re.search(r"(?m)^\s*create_main_cluster", config.read_text()):
+        config.write_text(f"{config.read_text()}\ncreate_main_cluster = false\n")
+    install(("postgresql",))
 
 
 def main() -> int:
