@@ -53,10 +53,8 @@ class Group:
 
     @property
     def is_detail(self) -> bool:
-        """A component's own questions: their defaults are fine to begin with, so they are folded."""
-        return self.name == "additions" or (
-            self.name.startswith("options-") and not any(question.key.endswith(".enabled") for question in self.questions)
-        )
+        """Local additions, and components' own questions: their defaults are fine to begin with, so they are folded."""
+        return self.name == "additions" or self.name.startswith("options-")
 
 
 _SECTIONS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
@@ -69,7 +67,7 @@ _SECTIONS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("storage", "Object storage", "Uploaded files and pictures, when a feature stores any.",
      ("storage.where", *(f"storage.existing.{name}" for name in ExistingStorage.model_fields))),
     ("cache", "Redis", "", ("cache.where", *(f"cache.existing.{name}" for name in ExistingCache.model_fields))),
-    ("run", "Where it runs, and what", "", ("host", "applications", "profile")),
+    ("run", "Where it runs, and what", "", ("host", "machine.memory_mib", "machine.monthly_usd", "applications", "profile")),
 )  # fmt: skip
 _EMPTY_ROWS = 3
 _WAY_TITLES = {"localhost": "From this machine", "lan": "In the local network", "vpn": "Over a VPN", "public": "From the internet"}
