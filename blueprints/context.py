@@ -5,7 +5,7 @@ A choice that a template would have to make is made here or in resolve.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blueprints.access import WayIn, aliases
@@ -15,7 +15,7 @@ from blueprints.manifest import ServiceManifest
 from blueprints.names import content_version, docker_name, part_of
 from blueprints.profile import INSIDE
 from blueprints.resolve import Resolution, ResolvedComponent, ResolvedSecret
-from blueprints.routes import routes
+from blueprints.routes import Route, routes
 from blueprints.shared import NETWORK as ENTRY
 from blueprints.shared import shared_facts
 from orgs.additions import LocalService
@@ -168,13 +168,13 @@ def metrics_facts(resolution: Resolution) -> Plain:
     return {"used": store is not None, "address": f"http://{store.name if store else 'metrics.invalid'}:8086"}
 
 
-def routers(resolution: Resolution) -> list[Plain]:
+def routers(resolution: Resolution, rows: Sequence[Route] | None = None) -> list[Plain]:
     """Every route through Traefik: name, rule, entry point, service, who is let through, what else is done to a request.
 
     A public way's names answer on port 80 too, where they only lead to HTTPS.
     """
     by_name: dict[str, WayIn] = {way.way: way for way in resolution.ways}
-    reached = [row for row in routes(resolution) if row.router]
+    reached = [row for row in (routes(resolution) if rows is None else rows) if row.router]
     found: list[Plain] = [
         {
             "name": row.router,

@@ -21,6 +21,7 @@ from blueprints.names import docker_name
 from blueprints.quoting import FILTERS, Quoted, emitted, kind_of, refuse_bare
 from blueprints.rendering import LOCK, MANIFEST, SECRETS, STACK, Rendering, json_text
 from blueprints.resolve import Resolution, ResolvedComponent
+from blueprints.routes import routes
 from blueprints.secret_files import takes_lines
 from blueprints.shared import NETWORK as ENTRY
 from blueprints.shared import subnet_of, with_edge_routers
@@ -97,9 +98,10 @@ class _Renderer:
         self.templates: dict[str, str] = {}
         emitted.take()  # what an earlier pass that failed may have left
         facts = context.facts(resolution)
+        self.routes = routes(resolution)
         self.shared = {
             **facts,
-            "routers": with_edge_routers(context.routers(resolution), facts["shared"]),
+            "routers": with_edge_routers(context.routers(resolution, self.routes), facts["shared"]),
             "routed": context.routed(resolution),
             "entry_ports": context.entry_ports(resolution),
         }
@@ -124,7 +126,7 @@ class _Renderer:
         for name in BUNDLE_FILES:
             files[name] = self.file(f"bundle/{name}.j2", name, kind_of(name), told)
         files[LOCK] = json_text(lock_data(self.resolution))
-        files[MANIFEST] = json_text(blueprint_data(self.resolution, files, self.templates))
+        files[MANIFEST] = json_text(blueprint_data(self.resolution, self.routes, files, self.templates))
         return Rendering(files)
 
     def configs(self, component: ResolvedComponent) -> dict[str, str]:

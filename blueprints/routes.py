@@ -6,7 +6,7 @@ Traefik's routers are made from these rows, and the page, the command and the pr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from blueprints.access import WayIn
@@ -69,6 +69,9 @@ class Route:
     why_not: str
 
 
+_FIELDS = tuple(field.name for field in fields(Route))
+
+
 def routes(resolution: Resolution) -> tuple[Route, ...]:
     """Every row, the canonical way's first."""
     callbacks = _callbacks(resolution)
@@ -94,10 +97,13 @@ def any_images(catalog: Catalog) -> Lock:
 
 def routes_data(rows: Sequence[Route]) -> list[dict[str, Any]]:
     """The rows as blueprint.json keeps them."""
-    names = [field.name for field in fields(Route)]  # asdict would copy every value deeply, slowly
-    return [
-        {name: getattr(row, name) for name in names}
-        | {"dns": asdict(row.dns), "callbacks": dict(row.callbacks), "allowed": list(row.allowed)}
+    return [  # asdict would copy every value deeply, slowly
+        {name: getattr(row, name) for name in _FIELDS}
+        | {
+            "dns": {"type": row.dns.type, "name": row.dns.name, "value": row.dns.value},
+            "callbacks": dict(row.callbacks),
+            "allowed": list(row.allowed),
+        }
         for row in rows
     ]
 

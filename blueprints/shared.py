@@ -111,10 +111,8 @@ def entry_names(routers: Iterable[Mapping[str, Any]]) -> tuple[EntryName, ...]:
     return tuple(sorted(names))
 
 
-def shared_data(needs: Needs, routers: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """What blueprint.json says about sharing; None where the deployment publishes its own ports."""
-    if not needs.access.shared:
-        return None
+def shared_data(needs: Needs, routers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What blueprint.json says where the entry ports are shared."""
     return {
         "network": docker_name(needs.slug, NETWORK),
         "subnet": subnet_of(needs),

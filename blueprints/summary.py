@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blueprints import context
 from blueprints.existing import existing_data
 from blueprints.names import docker_name
 from blueprints.resolve import Resolution
-from blueprints.routes import routes, routes_data
+from blueprints.routes import Route, routes_data
 from blueprints.shared import shared_data
 
 
-def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: Mapping[str, str]) -> dict[str, Any]:
+def blueprint_data(resolution: Resolution, rows: Sequence[Route], files: Mapping[str, str], templates: Mapping[str, str]) -> dict[str, Any]:
     """What the bundle says about itself; its bytes' SHA-256 is the rendering's digest."""
     needs = resolution.needs
     return {
@@ -49,9 +48,9 @@ def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: 
             "canonical": context.way_facts(resolution.ways[0]),
             "ways": [context.way_facts(way) for way in resolution.ways],
             "cors_origins": list(dict.fromkeys(way.web_origin for way in resolution.ways)),
-            "shared": shared_data(needs, context.routers(resolution)),
+            "shared": shared_data(needs, context.routers(resolution, rows)) if needs.access.shared else None,
         },
-        "routes": routes_data(routes(resolution)),
+        "routes": routes_data(rows),
         "verify": {
             "bot": needs.discord.bot,
             "database": context.database_facts(resolution),
@@ -63,7 +62,7 @@ def blueprint_data(resolution: Resolution, files: Mapping[str, str], templates: 
             "services": [docker_name(needs.slug, *key.split("_", 1)) for key in resolution.local],
             "environment": {key: list(values) for key, values in needs.additions.environment.items()},
         },
-        "findings": [asdict(finding) for finding in resolution.findings],
+        "findings": [{"severity": f.severity, "message": f.message, "hint": f.hint} for f in resolution.findings],
         "files": [
             {"path": path, "sha256": hashlib.sha256(text.encode()).hexdigest(), "template": templates.get(path, "")}
             for path, text in sorted(files.items())
