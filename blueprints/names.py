@@ -33,6 +33,7 @@ def docker_name(slug: str, component: str, part: str = "", version: str = "") ->
     return name
 
 
+@lru_cache(maxsize=1024)  # a few files, named again and again
 def part_of(file: str) -> str:
     """A file's name as part of a Docker name: `production.json` becomes `production-json`."""
     return re.sub(r"[^a-z0-9-]+", "-", file.lower()).strip("-")

@@ -52,7 +52,7 @@ def quote_json(value: object) -> Quoted:
 def quote_compose(value: object) -> Quoted:
     """As `quote_json`, with `$` doubled: Compose would take it for a variable."""
     if type(value) is str:  # most values are, so they take the short way
-        text = value.replace("$", "$$")
+        text = value.replace("$", "$$") if "$" in value else value
         emitted.values.append(text)
         return _json_text(text)
     written = _json(value)

@@ -112,8 +112,8 @@ class _Renderer:
         for component in self.resolution.components:
             own = self.configs(component)
             files.update(own)
-            configs[component.name] = own
-            contexts.append(context.component_context(self.resolution, component, _by_file(component.name, own), self.shared))
+            configs[component.name] = _by_file(component.name, own)
+            contexts.append(context.component_context(self.resolution, component, configs[component.name], self.shared))
             fragments.append(self.fragment(component, contexts[-1]))
         services = [service for item in contexts for service in item["services"].values()]
         whole = {**self.shared, **self._objects(configs, services), "services": services}
@@ -141,7 +141,7 @@ class _Renderer:
                 files[path] = self.file(f"components/{component.name}/config/{template}", path, kind_of(file), values)
         if "starting-data.sql" in mounted and self.resolution.starting_data:
             files[f"config/{component.name}/starting-data.sql"] = self.resolution.starting_data.rstrip("\n") + "\n"
-        missing = mounted - set(_by_file(component.name, files))
+        missing = mounted - {path.removeprefix(f"config/{component.name}/") for path in files} if mounted else ()
         if missing:
             raise RenderError(f"no template for config {sorted(missing)[0]!r}", hint="add it under config/", where=component.manifest.path)
         return files
@@ -203,10 +203,9 @@ class _Renderer:
                  "labels": context.labels(slug, key.split("_", 1)[0], f"volume/{key}")} for key in volumes
             ],
             "configs": [
-                {"key": context.config_key(component, file), "name": context.config_name(slug, component, file, text),
-                 "file": f"./config/{component}/{file}",
-                 "labels": context.labels(slug, component, f"config/{context.config_key(component, file)}")}
-                for component, own in configs.items() for file, text in _by_file(component, own).items()
+                {"key": key, "name": context.config_name(slug, component, file, text), "file": f"./config/{component}/{file}",
+                 "labels": context.labels(slug, component, f"config/{key}")}
+                for component, own in configs.items() for file, text in own.items() for key in (context.config_key(component, file),)
             ],
             "secrets": [
                 {"key": name, "name": context.secret_name(slug, secret), "file": f"./secrets/{name}",
@@ -233,7 +232,7 @@ def _by_file(component: str, files: Mapping[str, str]) -> dict[str, str]:
 
 def _text(root: Path, template: str, kind: str, values: Mapping[str, Any], marking: bool = False) -> str:
     try:
-        text = _environment(root, kind, marking).get_template(template).render(values)
+        text = _template(root, template, kind, marking).render(values)
     except jinja2.UndefinedError as error:
         raise RenderError(f"not resolved: {error.message}", hint="resolve it, or correct the template", where=_line(template)) from None
     except jinja2.TemplateSyntaxError as error:
@@ -345,6 +344,11 @@ def _dotted(node: nodes.Node) -> str:
     if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
         return f"{_dotted(node.node)}.{node.arg.value}"
     return ""
+
+
+@lru_cache(maxsize=1024)  # the library would look whether it has changed, each time
+def _template(root: Path, template: str, kind: str, marking: bool) -> jinja2.Template:
+    return _environment(root, kind, marking).get_template(template)
 
 
 @lru_cache(maxsize=32)

@@ -65,6 +65,8 @@ class ResolvedComponent:
     @property
     def subdomain(self) -> str | None:
         """Where it is reached through Traefik; None where it is not."""
+        if self.manifest.subdomain is None:
+            return None
         is_there = any(service.key == self.manifest.routed_service for service in self.services)
         return self.manifest.subdomain if is_there else None
 
