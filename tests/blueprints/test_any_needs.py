@@ -191,6 +191,7 @@ def test_any_needs_render_or_are_refused_with_a_named_reason(profile: str, data:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("profile", PROFILES)
 @settings(max_examples=10_000 // len(PROFILES) + 1, deadline=None, suppress_health_check=SLOW)
 @given(st.data())
