@@ -27,9 +27,9 @@ run: ## the pages with an embedded worker; prints a one-time sign-in link
 	@$(PYTHON) tools/setup/bootstrap.py runtime
 	@.venv/bin/sprocket serve --with-worker --demo
 
-unit: ## quick tests: no Docker, no browser
+unit: ## quick tests: no Docker, no browser, no whole programs
 	@$(PYTHON) tools/setup/bootstrap.py dev
-	@$(RUN) -m pytest -q -n auto -m "not engine and not browser and not soak"
+	@$(RUN) -m pytest -q -n auto -m "not engine and not browser and not soak and not slow"
 
 test: ## every test the machine has the parts for; says what it left out
 	@$(PYTHON) tools/setup/bootstrap.py dev

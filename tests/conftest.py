@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import settings as hypothesis_settings
 from orgs.models import Membership, Organization
 
 # A loaded machine is not a failure; the same examples every time, so that a red build can be repeated.
-hypothesis_settings.register_profile("sprocket", deadline=None, derandomize=True, max_examples=60)
+hypothesis_settings.register_profile(
+    "sprocket", deadline=None, derandomize=True, max_examples=int(os.environ.get("SPROCKET_EXAMPLES", "20"))
+)
 hypothesis_settings.load_profile("sprocket")
 
 

@@ -21,7 +21,7 @@ from tools.setup import pulumi, system
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "test-results"
-ANY_NEEDS = "500"  # sets of random answers; `make unit` tries fewer
+EXAMPLES = {"SPROCKET_ANY_NEEDS": "500", "SPROCKET_EXAMPLES": "60"}  # random cases; `make unit` tries fewer
 GROUPS = {
     "unit": ("not engine and not browser and not soak", ("-n", "auto")),
     "engine": ("engine and not soak", ()),
@@ -111,7 +111,7 @@ def _run(name: str) -> Group:
     report.unlink(missing_ok=True)
     print(f"--- {name} tests", flush=True)
     command = [sys.executable, "-m", "pytest", "-q", "-m", marks, *more, f"--junit-xml={report}", "--durations=5"]
-    done = subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, "SPROCKET_ANY_NEEDS": ANY_NEEDS})
+    done = subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, **EXAMPLES})
     if not report.is_file():
         return Group(name, failed=1, reason="" if done.returncode else "no report")
     suite = ElementTree.parse(report).getroot().find("testsuite")

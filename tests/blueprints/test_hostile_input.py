@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from blueprints import parse_back
@@ -160,7 +160,6 @@ def test_a_value_reaches_docker_with_its_dollars_doubled_and_otherwise_exactly(t
     assert service["command"] == ["echo", doubled]
 
 
-@settings(max_examples=60, deadline=None)
 @given(valid_answers(), printable(60).filter(bool))
 def test_any_valid_needs_render_to_a_bundle_that_is_read_back_or_to_an_error_that_helps(given_answers: dict[str, Any], name: str) -> None:
     data = {**given_answers, "name": name, "features": {}, "options": {}, "profile": "v2"}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from jsonschema import Draft202012Validator
 
 from blueprints.catalog import load_catalog
@@ -201,7 +201,6 @@ def written(value: str) -> str:
     return value.replace("{{", '{{"{{"}}').replace("$", "$$")
 
 
-@settings(max_examples=60)
 @given(any_additions())
 def test_additions_change_nothing_of_the_release_whatever_they_say(additions: dict[str, Any]) -> None:
     forget()

@@ -24,6 +24,7 @@ from blueprints.resolve import resolve
 from tests.certificates import make_authority
 from tests.orgs.answers import needs
 
+pytestmark = pytest.mark.slow  # whole programs, one process each
 TRAEFIK = Path(sys.executable).with_name("traefik")
 PINNED = "sha256:" + "0123456789abcdef" * 4
 PUBLIC = {"domain": "league.example.org", "email": "admin@example.org"}

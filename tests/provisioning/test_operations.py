@@ -15,6 +15,7 @@ from provisioning.engine_events import Event
 from provisioning.operations import Outcome, Request, Spare, child_environment, run_operation
 from sprocket_v2.errors import SetupError
 
+pytestmark = pytest.mark.slow  # whole programs, one process each
 SECRET = "canary-value-0123456789"
 
 

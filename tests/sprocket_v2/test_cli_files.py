@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow  # whole programs, one process each
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "orgs" / "demo.yaml"
 LEAGUE = """\

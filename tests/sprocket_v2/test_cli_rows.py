@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow  # whole programs, one process each
 ROOT = Path(__file__).resolve().parents[2]
 SPROCKET = [sys.executable, "-m", "sprocket_v2.cli.main"]
 

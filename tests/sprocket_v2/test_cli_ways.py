@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.sprocket_v2.test_cli_rows import SPROCKET, Terminal
 
+pytestmark = pytest.mark.slow  # whole programs, one process each
 ROOT = Path(__file__).resolve().parents[2]
 LAN = ROOT / "templates" / "components" / "traefik" / "cases" / "lan-own" / "needs.yaml"
 

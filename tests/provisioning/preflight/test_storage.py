@@ -21,7 +21,7 @@ from provisioning.preflight.result import Result
 from provisioning.preflight.storage import PREFIX, check_storage
 from tests.provisioning.preflight.conftest import Certificates, Saying
 
-pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Unverified HTTPS")]
 BUCKETS = {"replays": "demo-replays", "images": "demo-images"}
 
 
