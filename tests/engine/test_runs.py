@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from provisioning import processes
+from provisioning.live import live_fingerprint
+from provisioning.providers.swarm.client import connect
 from tests.engine.deployed import SECRETS, ControlPlane
 
 pytestmark = pytest.mark.engine
@@ -52,6 +54,14 @@ say({**brief(run), "took": time.monotonic() - began, "said": [e.message for e in
     assert run["said"] == ["nothing has moved since the last apply: the engine was not needed"]
     assert run["verdict"]["green"]
     assert run["took"] < 2.0
+
+
+def test_data_written_into_a_volume_is_no_change_to_a_plan(deployed: ControlPlane) -> None:
+    [redis] = [service for service in connect().live_services(deployed.slug) if service.name.endswith("_redis")]
+    before = live_fingerprint(connect(), deployed.slug)
+    time.sleep(1.1)  # Docker tells when its top folder changed, in seconds
+    assert connect().run_in(redis.running[0].container, ["sh", "-c", "touch /data/written && rm /data/written"])[0] == 0
+    assert live_fingerprint(connect(), deployed.slug) == before
 
 
 def test_a_preview_that_leaves_no_row_finds_nothing_to_do(deployed: ControlPlane) -> None:
