@@ -120,7 +120,11 @@ def _bare(plane: ControlPlane, material: dict[str, Any]) -> dict[str, list[float
 
 
 def _alone(plane: ControlPlane, folder: Path, secrets: dict[str, str]) -> float:
-    """The same bundle on an empty engine by Docker alone."""
+    """The same bundle on an empty engine by Docker alone.
+
+    By its deploy.sh, stage by stage: one `docker stack deploy --detach=false` of the whole file waits for ever, because a job that has
+    finished never counts as running (measured with the 28.2 command line: not back after 120 s).
+    """
     plane.clean_up()
     target = folder / "bundle" / "secrets"
     target.mkdir(mode=0o700, exist_ok=True)
