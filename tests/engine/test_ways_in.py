@@ -118,7 +118,7 @@ def test_the_key_of_a_brought_certificate_is_in_no_file_of_the_control_plane(lan
     secret = own.key.read_text().splitlines()[1]
     found = [path for path in plane.data.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
     assert found == []
-    files = plane.ask("say(list(blueprint_actions.newest_rendering(org=org).files.values()))")
+    files = plane.ask("say(list(blueprint_actions.rendering_of_row(newest()).files.values()))")
     assert not [text for text in files if secret in text]
 
 
@@ -173,7 +173,7 @@ def test_a_vpn_way_answers_the_tailnet_and_nobody_else(vpn: tuple[ControlPlane, 
 
 def test_a_vpn_way_asks_no_authority(vpn: tuple[ControlPlane, int]) -> None:
     plane, _ = vpn
-    files = plane.ask("say(blueprint_actions.newest_rendering(org=org).files)")
+    files = plane.ask("say(blueprint_actions.rendering_of_row(newest()).files)")
     assert "acme" not in files["config/traefik/traefik.yml"].lower()
     lines = [line for line in connect().last_lines(f"{plane.slug}_traefik", 400) if "acme" in line.lower()]
     # Traefik starts what would answer a challenge whether or not there is an authority; asking one has lines of its own.
