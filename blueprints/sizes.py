@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # The system, Docker Engine and a little air; an estimate.
 SYSTEM_MIB = 512
+LEAST_CORES = 2  # the smallest machine the applications' own documents name has two
 _HEAVIEST = 3
 
 
@@ -46,7 +47,7 @@ class Size:
     Attributes:
         memory_mib: the most the limits allow at once.
         needed_mib: with room for the system.
-        cores: at least; the largest limit of one part, rounded up.
+        cores: at least `LEAST_CORES`, and the largest limit of one part, rounded up.
         heaviest: (title, MiB) of the parts that weigh most, heaviest first.
         machine: the cheapest in the price table it fits on; None when none does.
         prices: the table that was asked.
@@ -69,8 +70,7 @@ class Size:
     @property
     def words(self) -> str:
         """Machine and price in one sentence."""
-        cores = "1 core" if self.cores == 1 else f"{self.cores} cores"
-        return f"It needs a machine with {self.needed_mib} MiB of memory and {cores}; {self.price_words}."
+        return f"It needs a machine with {self.needed_mib} MiB of memory and {self.cores} cores; {self.price_words}."
 
 
 def size_of(components: Sequence[ResolvedComponent], root: Path) -> Size:
@@ -85,7 +85,7 @@ def size_of(components: Sequence[ResolvedComponent], root: Path) -> Size:
     jobs = [int(c.inputs[s.memory]) for c in components for s in c.services if s.is_job]
     memory = max(lasting, data + max(jobs, default=0))  # a job runs beside the data services, before the applications
     hundredths = [int(c.inputs[s.cpu]) for c in components for s in c.services if s.cpu]
-    cores = max(1, -(-max(hundredths, default=100) // 100))
+    cores = max(LEAST_CORES, -(-max(hundredths, default=100) // 100))
     needed = memory + SYSTEM_MIB
     prices = read_prices(root / "prices.yaml")
     fitting = [m for m in prices.machines if m.memory_mib >= needed and m.cores >= cores]
