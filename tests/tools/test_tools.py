@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 import tomllib
 from pathlib import Path
@@ -159,3 +161,19 @@ def test_nothing_is_built_without_root(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(SetupError, match="neither be pulled nor built"):
         base.archive_of("sprocket/base:bookworm", tmp_path / "base.tar", lambda _line: None)
+
+
+@pytest.mark.slow
+def test_the_benchmark_lists_its_groups(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.bench", "--help"],
+        cwd=ROOT,
+        env={**environment, "SPROCKET_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert {"engine", "render"} <= set(done.stdout.replace(",", " ").replace(";", " ").split())
