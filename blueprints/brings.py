@@ -12,17 +12,30 @@ from orgs.needs import Features
 from orgs.needs_file import needs_from
 from sprocket_v2.errors import NeedsError, SprocketError
 
+# What stands for the answers nobody gave yet: none of them decides what a feature brings.
+_LEAST: Mapping[str, Any] = {
+    "name": "League",
+    "slug": "league",
+    "owner": {"name": "Owner", "contact": "none yet"},
+    "games": ["rocket-league"],
+    "access": {"localhost": {"host": "league.localhost"}},
+}
+
 
 def brought_by_features(data: Mapping[str, Any], catalog: Catalog) -> dict[str, str]:
     """Need -> one sentence about each feature the generation offers: what it brings, or why it cannot be had with these answers.
 
     Args:
-        data: the answers as plain nested data. While they are not valid yet, nothing is said.
+        data: the answers as plain nested data. While they are not complete, the features are looked at by themselves.
     """
     try:
         needs = needs_from(dict(data), "form")
     except NeedsError:
-        return {}
+        data = {**_LEAST, **{key: data[key] for key in ("profile", "features", "discord") if data.get(key)}}
+        try:
+            needs = needs_from(dict(data), "form")
+        except NeedsError:
+            return {}
     candidates = catalog.of(needs.profile)
     offered = answered_by(candidates.values())
     return {key: _words(data, name, candidates) for name in Features.model_fields if (key := f"features.{name}") in offered}

@@ -100,8 +100,12 @@ def word(value: object) -> Quoted:
     Raises:
         RenderError: anything else.
     """
-    text = str(value)
-    if isinstance(value, bool) or not _WORD.match(text):
+    return _plain_word(str(value), isinstance(value, bool))
+
+
+@lru_cache(maxsize=4096)  # the runbook names the same few things again and again
+def _plain_word(text: str, is_yes_no: bool) -> Quoted:
+    if is_yes_no or not _WORD.match(text):
         raise RenderError(f"{text[:60]!r} is not a plain word", hint="use this file kind's quoting filter, or check it in the manifest")
     return Quoted(text)
 

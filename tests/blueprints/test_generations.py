@@ -262,8 +262,15 @@ def test_a_feature_that_contradicts_an_answer_says_which() -> None:
     assert "games has no rocket-league" in brings["features.replays"]
 
 
-def test_answers_that_are_not_valid_yet_bring_nothing() -> None:
-    assert brought_by_features({}, catalog()) == {}
+def test_before_the_first_answer_it_is_said_already_what_each_feature_brings() -> None:
+    brings = brought_by_features({}, catalog())
+    assert brings == brought_by_features(answers(), catalog())
+    assert brings["features.scrims"] == "Brings Matchmaking."
+    assert brought_by_features({"profile": "v2-monolith", "name": "Half"}, catalog())["features.scrims"] == "Monolith does it."
+
+
+def test_features_that_are_no_features_bring_nothing() -> None:
+    assert brought_by_features({"features": {"scrims": "maybe"}}, catalog()) == {}
 
 
 def test_the_panel_marks_what_comes_along() -> None:
