@@ -25,7 +25,7 @@ SECRETS = {
 def _picture(page: Page, name: str) -> None:
     folder = os.environ.get("SPROCKET_SCREENSHOTS")
     if folder:
-        page.screenshot(path=str(Path(folder) / f"{name}.png"))
+        page.screenshot(path=str(Path(folder) / f"{name}.png"), caret="initial")  # hiding it would be a style the page forbids
 
 
 def test_from_signing_in_to_the_verdict(page: Page, site: Site) -> None:
