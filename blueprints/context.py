@@ -21,7 +21,6 @@ from blueprints.shared import shared_facts
 from orgs.additions import LocalService
 
 Plain = dict[str, Any]
-READABLE = 0o444
 PING_PORT = 19000
 
 

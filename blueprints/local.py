@@ -125,11 +125,6 @@ def refuse_set_by_the_release(needs: Needs, components: Sequence[Deployed], cata
                 )
 
 
-def environment_of(needs: Needs, key: str) -> dict[str, str]:
-    """The values added to a service of the release."""
-    return dict(needs.additions.environment.get(key, {}))
-
-
 def _of_file(needs: Needs, attachments: Mapping[str, bytes]) -> dict[str, LocalService]:
     name, where = needs.additions.file, "additions.file"
     if name is None:

@@ -20,7 +20,6 @@ _SERVICE_KEYS = frozenset(
     "image command entrypoint environment networks secrets configs volumes ports healthcheck stop_grace_period logging init user "
     "working_dir hostname deploy".split()
 )
-_MOUNT_TYPES = frozenset({"volume", "tmpfs"})
 _PARTS = ("services", "networks", "volumes", "configs", "secrets")
 _KNOWN: OrderedDict[bytes, None] = OrderedDict()
 _KNOWN_MAX = 4096

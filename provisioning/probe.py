@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from provisioning.asking import Served, addresses_of, request, served_certificate
@@ -57,11 +57,6 @@ def probe(blueprint: Mapping[str, Any], address: str = "127.0.0.1", patience: Pa
 def check_name(row: Mapping[str, Any]) -> str:
     """The check that belongs to a row of the matrix."""
     return f"{WAY}{row['way']}/{row['component']}"
-
-
-def results_by_row(checks: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Check name -> check, of a verdict's plain data, for those that belong to rows."""
-    return {str(check["name"]): check for check in checks if str(check["name"]).startswith(WAY)}
 
 
 def _row(row: Mapping[str, Any], address: str, patience: Patience, authority: Patience, proxy: str) -> Check:

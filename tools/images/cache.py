@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+from tools.cache import cache_root
 
 
 def cache_dir() -> Path:
     """The base's root file system, and programs that were downloaded or built."""
-    named = os.environ.get("SPROCKET_CACHE_DIR")
-    cache = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sprocket"
-    return cache / "images"
+    return cache_root() / "images"

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sprocket_v2.errors import SetupError
+from tools.cache import cache_root
 
 VERSION = "3.259.0"
 OLDEST = (3, 200, 0)
@@ -31,8 +32,7 @@ Progress = Callable[[int, str], None]
 
 def cache_dir() -> Path:
     """Outside the work tree, shared by all checkouts of a user."""
-    named = os.environ.get("SPROCKET_CACHE_DIR")
-    return (Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sprocket") / "pulumi"
+    return cache_root() / "pulumi"
 
 
 def find() -> Path | None:

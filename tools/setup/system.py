@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from sprocket_v2.errors import SetupError
+from tools.cache import cache_root
 
 DOCKER_PACKAGES = ("docker.io", "iptables", "iproute2", "debootstrap")
 PEBBLE_PACKAGES = ("pebble",)  # a small ACME server for tests, by the makers of Let's Encrypt
@@ -104,8 +105,7 @@ def _has(program: str) -> bool:
 
 
 def _run_dir() -> Path:
-    named = os.environ.get("SPROCKET_CACHE_DIR")
-    folder = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sprocket"
+    folder = cache_root()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
