@@ -47,6 +47,12 @@ class Rendering:
         return json.loads(self.files[LOCK])
 
     @cached_property
+    def stacks(self) -> tuple[tuple[str, str], ...]:
+        """(layer, path of its stack.yml) in the order they are applied; one without a name where the deployment has one stack."""
+        layers = self.blueprint.get("stacks")
+        return tuple((str(item["name"]), str(item["file"])) for item in layers) if layers else (("", STACK),)
+
+    @cached_property
     def secrets(self) -> dict[str, Any]:
         """The secret references by name."""
         secrets: dict[str, Any] = json.loads(self.files[SECRETS])["secrets"]

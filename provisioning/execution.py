@@ -12,11 +12,11 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from blueprints.compose import read_stack
 from blueprints.models import Blueprint
 from blueprints.rendering import STACK, Rendering
 from orgs.models import Organization
 from provisioning import backup_actions, leases, planning, secret_store
-from provisioning.compose import read_stack
 from provisioning.docker_door import docker_reader
 from provisioning.engine_events import Event
 from provisioning.host_edge import actions as host_edge

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pulumi
 
-from provisioning.compose import STAGES, Part, ServiceArgs, StackSpec, read_stack
+from blueprints.compose import STAGES, Part, ServiceArgs, StackSpec, read_stack
 from provisioning.providers.wire import PACKAGE, to_plain
 
 COMPONENT = f"{PACKAGE}:blueprint:Component"

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from blueprints.catalog import TEMPLATES, load_catalog
+from blueprints.compose import ServiceArgs, StackSpec, read_stack
 from blueprints.host_edge import KEY, OUT, Member, draw_edge
 from blueprints.lock import LockedImage, read_lock
 from blueprints.names import docker_name
 from blueprints.shared import NETWORK
-from provisioning.compose import ServiceArgs, StackSpec, read_stack
 from provisioning.docker_door import local_image_ids
 from provisioning.providers.swarm import config, network, service
 from provisioning.providers.swarm.client import ORG, DockerSwarm, connect

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.compose import ServiceArgs
+from blueprints.compose import ServiceArgs
 from provisioning.providers import wire
 from provisioning.providers.swarm import config, network, secret, service, volume
 from provisioning.providers.swarm.client import Swarm

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, fields
 from typing import Any, TypeVar
 
-from provisioning.compose import Attached, Healthcheck, Mount, Mounted, Port, ServiceArgs
+from blueprints.compose import Attached, Healthcheck, Mount, Mounted, Port, ServiceArgs
 
 Plain = dict[str, Any]
 PACKAGE = "sprocket"
@@ -39,14 +39,16 @@ def service_of(plain: Mapping[str, Any]) -> ServiceArgs:
         environment=dict(plain.get("environment") or {}),
         user=plain.get("user") or "",
         healthcheck=_health(health) if health else None,
-        mounts=tuple(Mount(item["type"], item.get("source") or "", item["target"]) for item in plain.get("mounts") or ()),
+        mounts=tuple(
+            Mount(item["type"], item.get("source") or "", item["target"], bool(item.get("read_only"))) for item in plain.get("mounts") or ()
+        ),
         secrets=_mounted(plain.get("secrets")),
         configs=_mounted(plain.get("configs")),
         networks=tuple(Attached(n["name"], tuple(n.get("aliases") or ())) for n in plain.get("networks") or ()),
-        ports=tuple(Port(int(p["target"]), int(p["published"]), p["protocol"]) for p in plain.get("ports") or ()),
+        ports=tuple(Port(int(p["target"]), int(p["published"]), p["protocol"], p.get("mode") or "host") for p in plain.get("ports") or ()),
         replicas=int(plain["replicas"]),
         nano_cpus=int(plain.get("nano_cpus") or 0),
-        memory_bytes=int(plain["memory_bytes"]),
+        memory_bytes=int(plain.get("memory_bytes") or 0),
         init=bool(plain.get("init")),
         stop_grace_s=float(plain["stop_grace_s"]),
         restart=plain["restart"],
@@ -55,6 +57,25 @@ def service_of(plain: Mapping[str, Any]) -> ServiceArgs:
         monitor_s=float(plain["monitor_s"]),
         log_driver=plain["log_driver"],
         log_options=dict(plain.get("log_options") or {}),
+        # What is not in the state of an older release has the value of a service of ours.
+        mode=plain.get("mode") or "replicated",
+        endpoint_mode=plain.get("endpoint_mode") or "dnsrr",
+        hostname=plain.get("hostname") or "",
+        working_dir=plain.get("working_dir") or "",
+        stop_signal=plain.get("stop_signal") or "",
+        read_only=bool(plain.get("read_only")),
+        capabilities=tuple(plain.get("capabilities") or ()),
+        container_labels=dict(plain.get("container_labels") or {}),
+        constraints=tuple(plain.get("constraints") or ()),
+        platforms=tuple(plain.get("platforms") or ()),
+        max_per_node=int(plain.get("max_per_node") or 0),
+        reserved_memory_bytes=int(plain.get("reserved_memory_bytes") or 0),
+        reserved_nano_cpus=int(plain.get("reserved_nano_cpus") or 0),
+        restart_attempts=int(plain.get("restart_attempts") or 0),
+        restart_window_s=float(plain.get("restart_window_s") or 0),
+        update_parallelism=int(plain.get("update_parallelism", 1)),
+        failure_action=plain.get("failure_action", "rollback"),
+        adopted=plain.get("adopted") or "",
     )
 
 
@@ -65,7 +86,9 @@ def _health(item: Mapping[str, Any]) -> Healthcheck:
 
 
 def _mounted(items: Any) -> tuple[Mounted, ...]:  # noqa: ANN401 - plain data
-    return tuple(Mounted(item["name"], item["target"], int(item["mode"])) for item in items or ())
+    return tuple(
+        Mounted(item["name"], item["target"], int(item["mode"]), item.get("uid") or "0", item.get("gid") or "0") for item in items or ()
+    )
 
 
 def simple_of(kind: type[Args], plain: Mapping[str, Any]) -> Args:

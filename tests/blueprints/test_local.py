@@ -13,6 +13,7 @@ from hypothesis import given
 from jsonschema import Draft202012Validator
 
 from blueprints.catalog import load_catalog
+from blueprints.compose import read_stack
 from blueprints.diff import compare
 from blueprints.diff_words import component_line, markdown, summarise
 from blueprints.local_lines import MARK
@@ -23,7 +24,6 @@ from blueprints.resolve import resolve
 from blueprints.strict_yaml import load
 from blueprints.trace import trace
 from orgs.needs_file import needs_from
-from provisioning.compose import read_stack
 from sprocket_v2.errors import CatalogError, NeedsError, ResolveError
 from tests.blueprints.additions import any_additions
 from tests.blueprints.cases import catalog, release, rendering, resolution

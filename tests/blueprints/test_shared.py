@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from blueprints import context
 from blueprints.access import WayIn
 from blueprints.catalog import TEMPLATES
+from blueprints.compose import read_stack
 from blueprints.forms import answers_from, groups_for
 from blueprints.host_edge import Member, draw_edge, member_of
 from blueprints.shared import EntryName, entry_names, refuse_unshareable, subnet_of
 from blueprints.strict_yaml import load
-from provisioning.compose import read_stack
 from sprocket_v2.errors import PreviewError, RenderError, ResolveError
 from tests.blueprints.cases import catalog, rendering, resolution
 from tests.orgs.answers import needs

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.compose import Mounted, ServiceArgs, read_stack
+from blueprints.compose import Mounted, ServiceArgs, read_stack
 from provisioning.providers.swarm import service
 from provisioning.providers.swarm.client import connect
 from sprocket_v2.errors import ApplyError

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.compose import Attached, Healthcheck, Mount, Port, ServiceArgs
+from blueprints.compose import Attached, Healthcheck, Mount, Port, ServiceArgs
 from provisioning.providers.swarm import network, service, volume
 from provisioning.providers.swarm.client import DockerSwarm, connect
 from provisioning.providers.swarm.network import NetworkArgs

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from provisioning.compose import STAGES, seconds
-from provisioning.compose import read_stack as read
+from blueprints.compose import STAGES, seconds
+from blueprints.compose import read_stack as read
 from sprocket_v2.errors import PreviewError
 from tests.provisioning.providers.stack import demo_stack, demo_text
 

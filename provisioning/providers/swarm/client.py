@@ -14,7 +14,7 @@ import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import IPAMConfig, IPAMPool
 
-from provisioning.compose import NAMESPACE
+from blueprints.compose import NAMESPACE
 from provisioning.live import LiveObject, LiveService, LiveTask
 from provisioning.providers.swarm import tar_stream
 from sprocket_v2.errors import ApplyError

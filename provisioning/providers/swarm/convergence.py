@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.compose import ServiceArgs
+from blueprints.compose import ServiceArgs
 from provisioning.providers.swarm.client import Swarm
 from sprocket_v2.errors import ApplyError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from provisioning.compose import NAMESPACE
+from blueprints.compose import NAMESPACE
 from provisioning.providers.swarm.client import ORG
 from sprocket_v2.errors import ApplyError
 

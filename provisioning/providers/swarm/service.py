@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from provisioning.compose import ServiceArgs
+from blueprints.compose import ServiceArgs
 from provisioning.providers.swarm.client import ORG, Swarm
 from provisioning.providers.swarm.convergence import Mask, wait_until_there
 from provisioning.providers.swarm.owner import refuse_stranger

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from provisioning.compose import NAMESPACE, Attached, Healthcheck, Mount, Mounted, Port, ServiceArgs
+from blueprints.compose import NAMESPACE, Attached, Healthcheck, Mount, Mounted, Port, ServiceArgs
 from provisioning.providers.swarm.client import ORG
 from provisioning.providers.swarm.owner import owned_labels
 from sprocket_v2.errors import ApplyError

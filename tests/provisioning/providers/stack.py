@@ -6,10 +6,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from blueprints.catalog import load_catalog
+from blueprints.compose import StackSpec, read_stack
 from blueprints.render import render
 from blueprints.resolve import resolve
 from orgs.needs_file import parse_needs
-from provisioning.compose import StackSpec, read_stack
 
 DEMO = Path(__file__).resolve().parents[3] / "orgs" / "demo.yaml"
 
