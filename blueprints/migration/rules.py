@@ -83,4 +83,4 @@ def read_rules(file: Path = RULES) -> Rules:
 def _choice(item: Mapping[str, Any]) -> Choice:
     if item["fate"] not in FATES or set(item) - {"fate", "into", "why", "when"}:
         raise ValueError(f"{dict(item)} is no choice")
-    return Choice(cast(Fate, item["fate"]), str(item.get("into", "")), str(item["why"]), dict(item.get("when") or {}))
+    return Choice(cast("Fate", item["fate"]), str(item.get("into", "")), str(item["why"]), dict(item.get("when") or {}))
