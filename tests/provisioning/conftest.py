@@ -42,12 +42,12 @@ class FakeDocker:
     objects: list[LiveObject] = field(default_factory=list)
     is_reachable: bool = True
 
-    def live_services(self, org: str) -> Sequence[LiveService]:
+    def live_services(self, org: str, adopted: object = ()) -> Sequence[LiveService]:
         if not self.is_reachable:
             raise ApplyError("Docker is not started", hint="start it")
         return list(self.services)
 
-    def live_objects(self, org: str) -> Sequence[LiveObject]:
+    def live_objects(self, org: str, adopted: object = ()) -> Sequence[LiveObject]:
         return list(self.objects)
 
     def local_image_id(self, reference: str) -> str:

@@ -26,7 +26,7 @@ def _said(*items: tuple[object, ...]) -> list[str]:
         ({"CACHE_HOST": "redis", "CACHE_PORT": "6379"}, ["CACHE_HOST redis:6379"]),
         ({"PGHOST": "postgres"}, ["PGHOST postgres"]),
         ({"DGRAPH_DATABASE_URL": "elo-graph:9080"}, ["DGRAPH_DATABASE_URL elo-graph:9080"]),
-        ({"BROKER": "amqp://user:p@rmq:5672?heartbeat=60"}, ["BROKER rmq:5672"]),
+        ({"BROKER": "amqp://user@rmq:5672?heartbeat=60"}, ["BROKER rmq:5672"]),
         ({"NEO4J_dbms_default__listen__address": "0.0.0.0"}, []),
         ({"BIND_HOST": "everywhere"}, []),
         ({"NODE_ENV": "production"}, []),
