@@ -66,13 +66,13 @@ def with_target(org: Organization, subject: Subject, on_step: OnStep = _silent) 
     return replace(subject, target=target_of(docker_hands(), subject, peers=peers))
 
 
-def with_running(org: Organization, subject: Subject, *, restart_store: bool = False, on_step: OnStep = _silent) -> Subject:
+def with_running(org: Organization, subject: Subject, *, restart_s: float = 0, on_step: OnStep = _silent) -> Subject:
     """The same with what runs of it.
 
     Raises:
         ApplyError: Docker cannot be reached.
     """
-    return replace(subject, running=running_of(subject, docker_hands(), org.slug, restart_store=restart_store, on_step=on_step))
+    return replace(subject, running=running_of(subject, docker_hands(), org.slug, restart_s=restart_s, on_step=on_step))
 
 
 def look(blueprint: Blueprint) -> tuple[Outcome, ...]:

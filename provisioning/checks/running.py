@@ -25,7 +25,6 @@ from sprocket_v2.errors import SprocketError
 
 MAX_REACHES = 200
 REACH_S = 5.0
-RESTART_S = 180.0
 _MISSING = re.compile(r"executable file not found|no such file or directory|not found", re.IGNORECASE)
 _NOT_RUN = (126, 127)
 
@@ -76,20 +75,20 @@ def running_of(
     org: str,
     *,
     address: str = "127.0.0.1",
-    restart_store: bool = False,
+    restart_s: float = 0,
     on_step: Callable[[str], None] = lambda _step: None,
 ) -> Running:
     """Look at everything that runs of an organization.
 
     Args:
-        restart_store: also restart each secret store and see whether it opens again.
+        restart_s: also restart each secret store and see whether it opens again within so many seconds; 0 leaves it alone.
         on_step: told what is being looked at.
     Raises:
         ApplyError: Docker cannot be read.
     """
     deployment = Deployment(subject, hands, org, on_step)
     on_step("asking the secret store")
-    stores = tuple(store for service in of_family(subject.services, "vault") for store in _store(deployment, service, restart_store))
+    stores = tuple(store for service in of_family(subject.services, "vault") for store in _store(deployment, service, restart_s))
     on_step("asking every way in")
     ways = (
         {check.title: check.detail if check.state == "failed" else "" for check in probe(subject.blueprint, address, Patience(5.0))}
@@ -111,49 +110,47 @@ def running_of(
     )
 
 
-def _store(deployment: Deployment, service: Service, restart: bool) -> Iterator[Store]:
-    took: float | None = None
-    if restart and service.name in deployment.live:
+def _store(deployment: Deployment, service: Service, restart_s: float) -> Iterator[Store]:
+    """A secret store as it is, or as it is once it was restarted and given this long to open."""
+    begun = time.monotonic()
+    is_restarted = bool(restart_s) and service.name in deployment.live
+    if is_restarted:
         deployment.on_step(f"restarting {service.name}")
-        took = _restarted(deployment, service)
+        _restart(deployment, service, restart_s)
     commands = [[program, "status", "-address=http://127.0.0.1:8200", "-format=json"] for program in ("bao", "vault")]
-    limit = time.monotonic() + (RESTART_S if restart else 0)
     while True:
         answer = deployment.first(service, *commands)
-        seen = store_in(service.name, answer[1], took) if answer else None
-        if (seen and not seen.is_sealed) or time.monotonic() >= limit:
+        elapsed = time.monotonic() - begun
+        seen = store_in(service.name, answer[1], elapsed if is_restarted else None) if answer else None
+        if (seen and not seen.is_sealed) or not is_restarted or elapsed >= restart_s:
             break
         time.sleep(1)
     if seen:
         yield seen
 
 
-def _restarted(deployment: Deployment, service: Service) -> float:
-    """Restart a service; the seconds until its new task runs."""
+def _restart(deployment: Deployment, service: Service, within_s: float) -> None:
+    """Give a service a new task and wait until that runs."""
     before = {task.id for task in deployment.live[service.name].running}
-    begun = time.monotonic()
+    limit = time.monotonic() + within_s
     deployment.hands.run_again(service.name)
-    while time.monotonic() - begun < RESTART_S:
+    while time.monotonic() < limit:
         live = {found.name: found for found in deployment.hands.live_services(deployment.org)}
         deployment.live.update(live)
         running = live[service.name].running if service.name in live else ()
         if running and not before & {task.id for task in running}:
-            break
+            return
         time.sleep(0.5)
-    return time.monotonic() - begun
 
 
 def _reaches(deployment: Deployment) -> Iterator[Reach]:
-    """Every port of a service inside that another is told, from that one's container. Where no program can open a port, nothing is said."""
+    """Every port that a service is told of another, from its own container. Where no program can open a port, nothing is said."""
     by_name = {service.name: service for service in deployment.subject.services}
     wanted: dict[tuple[str, str, int], None] = {}
     for reference in deployment.subject.references:
         service = by_name[reference.service]
-        if (
-            reference.is_inside
-            and reference.port
-            and any(not other.args.is_job for other in reached(service, reference.host, by_name.values()))
-        ):
+        others = [other for other in reached(service, reference.host, by_name.values()) if other is not service and not other.args.is_job]
+        if reference.is_inside and reference.port and others:
             wanted[service.name, reference.host, reference.port] = None
     for name, host, port in list(wanted)[:MAX_REACHES]:
         is_open = _opens(deployment, by_name[name], host, port)

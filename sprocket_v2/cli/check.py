@@ -33,8 +33,11 @@ def check_command(
     target: Annotated[bool, typer.Option("--target", help="Also ask the machine behind this computer's Docker.")] = False,
     probe: Annotated[bool, typer.Option("--probe", help="Also ask what runs. Only for an organization that is deployed.")] = False,
     restart: Annotated[
-        bool, typer.Option("--restart-secret-store", help="With --probe: restart the secret store, and see that it opens.")
-    ] = False,
+        int,
+        typer.Option(
+            "--restart-secret-store", min=0, max=3600, help="With --probe: restart it; does it open within SECONDS?", metavar="SECONDS"
+        ),
+    ] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 for warnings too.")] = False,
 ) -> None:
     """Say which of the things that once went wrong could go wrong here, where, and what to do.
@@ -56,7 +59,7 @@ def check_command(
     raise typer.Exit(FAILED if bad else DONE)
 
 
-def _subject(what: Path, *, target: bool, probe: bool, restart: bool) -> Subject:
+def _subject(what: Path, *, target: bool, probe: bool, restart: int) -> Subject:
     if not what.exists() and re.fullmatch("[a-z][a-z0-9-]*", str(what)):
         return _of_organization(str(what), target=target, probe=probe, restart=restart)
     if probe:
@@ -71,7 +74,7 @@ def _subject(what: Path, *, target: bool, probe: bool, restart: bool) -> Subject
     return replace(subject, target=target_of(docker_hands(), subject))
 
 
-def _of_organization(slug: str, *, target: bool, probe: bool, restart: bool) -> Subject:
+def _of_organization(slug: str, *, target: bool, probe: bool, restart: int) -> Subject:
     from sprocket_v2.cli.deployments import organization
 
     org = organization(slug)
@@ -80,7 +83,7 @@ def _of_organization(slug: str, *, target: bool, probe: bool, restart: bool) -> 
     subject = subject_of_organization(org)
     if target:
         subject = with_target(org, subject, out.progress)
-    return with_running(org, subject, restart_store=restart, on_step=out.progress) if probe else subject
+    return with_running(org, subject, restart_s=restart, on_step=out.progress) if probe else subject
 
 
 def _of_folder(folder: Path) -> Subject:

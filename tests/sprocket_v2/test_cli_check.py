@@ -65,7 +65,7 @@ def test_a_folder_with_a_secret_in_it_ends_with_one_and_the_secret_is_not_repeat
 def test_what_cannot_be_looked_at_is_trouble_and_no_finding(tmp_path: Path) -> None:
     assert "cannot be read" in check(tmp_path / "gone.yaml", code=2)
     assert "nothing to probe" in check(DEMO, "--probe", code=2)
-    assert "--restart-secret-store is part of --probe" in check(DEMO, "--restart-secret-store", code=2)
+    assert "--restart-secret-store is part of --probe" in check(DEMO, "--restart-secret-store", "60", code=2)
 
 
 def test_an_organization_is_checked_with_its_records_and_without_docker_it_is_trouble_to_ask_the_machine(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_a_store_is_restarted_only_when_somebody_asks_for_it_and_asked_again_unt
     monkeypatch.setattr("provisioning.checks.running.time.sleep", lambda _s: None)
     said = iter([SEALED, SEALED, json.dumps({"initialized": True, "sealed": False})])
     hands = Hands(["vault"], lambda _c, command: (2, next(said)) if command[0] == "bao" else (127, "not found"))
-    [store] = running_of(subject(VAULT), hands, "demo", restart_store=True).stores
+    [store] = running_of(subject(VAULT), hands, "demo", restart_s=60).stores
     assert (store.is_sealed, hands.generation, store.restarted_s is not None) == (False, 1, True)
 
 
