@@ -13,6 +13,7 @@ import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import IPAMConfig, IPAMPool
+from docker.utils.socket import frames_iter
 
 from blueprints.compose import NAMESPACE
 from provisioning.live import NONE_ADOPTED, Adopted, LiveObject, LiveService, LiveTask
@@ -369,6 +370,25 @@ class DockerSwarm:
                 self._api.timeout = old
             return int(self._api.exec_inspect(made["Id"])["ExitCode"] or 0), output.decode("utf-8", "replace")
 
+    def run_with(self, container: str, command: Sequence[str], said: bytes, *, timeout_s: float = 30.0) -> tuple[int, str]:
+        """As `run_in`, for a command that is told something on its standard input: the way for passwords, which no process list shows."""
+        with _words(f"running {command[0]} in a container"):
+            made = self._api.exec_create(container, list(command), stdin=True, stdout=True, stderr=True)
+            stream = self._api.exec_start(made["Id"], socket=True)
+            line = getattr(stream, "_sock", stream)
+            try:
+                line.settimeout(timeout_s)
+                line.sendall(said)
+                line.shutdown(socket.SHUT_WR)
+                output = b"".join(piece for _, piece in frames_iter(line, tty=False))  # type: ignore[no-untyped-call]
+            except TimeoutError:
+                raise ApplyError(
+                    f"{command[0]} did not end within {timeout_s:.0f} s", hint="look into the container", where=container[:12]
+                ) from None
+            finally:
+                stream.close()
+            return int(self._api.exec_inspect(made["Id"])["ExitCode"] or 0), output.decode("utf-8", "replace")
+
     # --- for backups: copies out of and into a container, and services that stop and start for a restore
 
     def read_folder(self, container: str, path: str) -> Iterator[tuple[str, Iterator[bytes]]]:
@@ -407,6 +427,7 @@ class DockerSwarm:
         found = self.find("service", service)
         if found is None:
             raise ApplyError(f"there is no service {service}", hint="apply the blueprint again", where=service)
-        spec = {"UpdateConfig": {}, "RollbackConfig": {}, "EndpointSpec": {"Mode": "dnsrr"}, **found["Spec"]}
+        # What a specification does not say stays unsaid: an estate's services come back exactly as they were.
+        spec = {"UpdateConfig": None, "RollbackConfig": None, "EndpointSpec": None, **found["Spec"]}
         change(spec)
         self.update_service(str(found["ID"]), int(found["Version"]["Index"]), spec)
