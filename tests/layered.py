@@ -113,13 +113,13 @@ class LayeredBundle:
 
     def _config(self) -> dict[str, Any]:
         name = f"{self.slug}_greeting_{zlib.crc32(self.greeting.encode()):08x}"
-        return {"greeting": {"name": name, "file": "config/store/greeting.conf", "labels": self._owner("store", "config/greeting")}}
+        return {"greeting": {"name": name, "file": "../config/store/greeting.conf", "labels": self._owner("store", "config/greeting")}}
 
     def _secrets(self) -> dict[str, Any]:
         return {
             name: {
                 "name": f"{self.slug}_{name}_v{item['version']}",
-                "file": f"./secrets/{name}",
+                "file": f"../secrets/{name}",
                 "labels": self._owner("app", f"secret/{name}"),
             }
             for name, item in self.secrets.items()
