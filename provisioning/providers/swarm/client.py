@@ -16,7 +16,7 @@ from docker.types import IPAMConfig, IPAMPool
 from docker.utils.socket import frames_iter
 
 from blueprints.compose import NAMESPACE
-from provisioning.live import LiveObject, LiveService, LiveTask
+from provisioning.live import NONE_ADOPTED, Adopted, LiveObject, LiveService, LiveTask
 from provisioning.providers.swarm import tar_stream
 from sprocket_v2.errors import ApplyError
 
@@ -287,13 +287,27 @@ class DockerSwarm:
                 return False
         return True
 
+    def machine(self) -> dict[str, Any]:
+        """Docker's own words on where it runs: `info`, `nodes`, `swarm`, and whether its paths are this process's (`is_local`)."""
+        with _words("reading the machine"):
+            return {
+                "info": self._api.info(),
+                "nodes": self._api.nodes(),
+                "swarm": self._api.inspect_swarm(),
+                "is_local": self._is_local,
+            }
+
     # --- reading for verify, plans and pages (provisioning.live.LiveReader)
 
-    def live_services(self, org: str) -> list[LiveService]:
-        """All services that carry the organization's label, with their tasks."""
+    def live_services(self, org: str, adopted: Adopted = NONE_ADOPTED) -> list[LiveService]:
+        """All services that carry the organization's label or were adopted by it, with their tasks."""
+        names = {name for kind, name in adopted if kind == "service"}
         with _words("reading services"):
             services = self._api.services(filters={"label": f"{ORG}={org}"})
-            tasks: list[Data] = self._api.tasks(filters={"label": f"{NAMESPACE}={org}"}) if services else []
+            if names:
+                mine = {str(service["ID"]) for service in services}
+                services += [s for s in self._api.services() if s["Spec"]["Name"] in names and str(s["ID"]) not in mine]
+            tasks: list[Data] = self._api.tasks(filters={"label": f"{NAMESPACE}={org}"}) if services and not names else []
             if services and not tasks:
                 tasks = self._api.tasks()
         by_service: dict[str, list[Data]] = {}
@@ -338,9 +352,14 @@ class DockerSwarm:
             return {}
         return found
 
-    def live_objects(self, org: str) -> list[LiveObject]:
-        """All networks, volumes, configs and secrets that carry the organization's label."""
-        mine = {"label": f"{ORG}={org}"}
+    def live_objects(self, org: str, adopted: Adopted = NONE_ADOPTED) -> list[LiveObject]:
+        """All networks, volumes, configs and secrets that carry the organization's label or were adopted by it."""
+        found = self._objects({"label": f"{ORG}={org}"})
+        if adopted:
+            found += [item for item in self._objects({}) if (item.kind, item.name) in adopted and item not in found]
+        return found
+
+    def _objects(self, mine: Mapping[str, str]) -> list[LiveObject]:
         with _words("reading objects"):
             found = [LiveObject("network", str(n["Name"]), str(n["Id"])) for n in self._api.networks(filters=mine)]
             volumes = self._api.volumes(filters=mine)["Volumes"] or ()
