@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -128,9 +129,13 @@ def restore(work: Work) -> Evidence:
         loaded = place.load(beside, FOLDER, limit_s=work.left_s)
         refuse_differences(work, loaded)
         _exchange(work, place, beside, name)
+    except ApplyError:
+        with suppress(ApplyError):  # what went wrong first is what is told
+            place.ask("drop", beside)
+        raise
     finally:
-        place.ask("drop", beside)
-        place.leave()
+        with suppress(ApplyError):
+            place.leave()
     return _evidence(loaded)
 
 
@@ -162,14 +167,11 @@ def restored(work: Work) -> Evidence:
 
 
 def restore_scratch(work: Work) -> Evidence:
-    """The rehearsal's: into a server nobody can reach, compared, dropped."""
+    """The rehearsal's: into a server nobody can reach, compared; it goes with its container."""
     place = workbench(work).make(work.beat)
     work.say("loading into a scratch database")
-    try:
-        loaded = place.load(SCRATCH, DUMP, limit_s=work.left_s)
-        refuse_differences(work, loaded)
-    finally:
-        place.ask("drop", SCRATCH)
+    loaded = place.load(SCRATCH, DUMP, limit_s=work.left_s)
+    refuse_differences(work, loaded)
     return _evidence(loaded)
 
 

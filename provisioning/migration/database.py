@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 SCRIPT = Path(__file__).with_name("database.sh")
 FOLDER = "/tmp/sprocket-migration"  # noqa: S108 - in a container, made by us, root's only
 DUMP_FILES = ("SHA256SUMS", "database.dump", "tables.jsonl")
-_NO_ROOM = re.compile(r"No space left on device|could not (?:extend|write)", re.IGNORECASE)
+_NO_ROOM = re.compile(
+    "No space left on device|could not write init file|could not extend file"
+)  # the first is the system's, the others PostgreSQL's
 SHORT_S = 60.0
 
 
@@ -70,8 +72,8 @@ class Place:
             return text
         said = [line for line in text.splitlines() if line.strip() and not line.startswith('{"table"')]
         last = said[-1].strip()[:300] if said else "it said nothing"
-        if any(_NO_ROOM.search(line) for line in said):
-            full = next(line for line in said if _NO_ROOM.search(line)).strip()[:300]
+        full = next((line.strip()[:300] for line in said if _NO_ROOM.search(line)), "")
+        if full:
             raise ApplyError(
                 f"no room is left: {full}", hint="make room on this disk, then resume; the copy so far is removed", where=self.name
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import secrets
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import minio
+import moto.settings
 from moto.server import ThreadedMotoServer
 
 from provisioning.providers.swarm.client import connect
@@ -55,6 +57,8 @@ class LegacyEstate(ControlPlane):
         docker("network", "create", "--driver", "overlay", "--label", "made=by hand", self.of("net"))
         docker("volume", "create", self.of("cache-data"))
         self._services()
+        moto.settings.S3_IGNORE_SUBDOMAIN_BUCKETNAME = True  # our name for this machine looks to it like a bucket's
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._s3.start()
         for bucket in ("old-replays", "old-images", "new-replays", "new-images"):
             self.s3.make_bucket(bucket)
@@ -70,7 +74,7 @@ class LegacyEstate(ControlPlane):
         for key, image in stand_ins.items():
             self._service(key, f"ghcr.io/sprocketbot/{image}:standin", "--replicas", str(STARTED[key]), command=_SLEEP, entrypoint=True)
         self._service("traefik", "traefik:v3.7", "--publish", f"mode=host,published={self.port},target={self.port}",
-                      command=(f"--entrypoints.web.address=:{self.port}", "--ping"))  # fmt: skip
+                      command=("traefik", f"--entrypoints.web.address=:{self.port}", "--ping"))  # fmt: skip
         self._service("broker", "rabbitmq:3.10-bookworm")
         self._service("cache", "redis:7.0-bookworm", "--mount", f"type=volume,source={self.of('cache-data')},target=/data",
                       command=("redis-server", "--requirepass", CACHE_PASSWORD))  # fmt: skip
@@ -188,16 +192,17 @@ class LegacyEstate(ControlPlane):
 
     def bring_secrets(self) -> None:
         """All that only people have."""
-        copy = {
-            "database-password": PASSWORD,
-            "storage-access-key": KEYS[0],
-            "storage-secret-key": KEYS[1],
-            "cache-password": CACHE_PASSWORD,
-        }
-        for name, value in copy.items():
-            self.cli("migrate", "secret", self.old, f"migration-{name}", "--fd", "0", said=value)
-        for name, value in {**SECRETS, "storage-access-key": KEYS[0], "storage-secret-key": KEYS[1]}.items():
-            self.cli("secret", "set", self.slug, name, "--fd", "0", said=value)
+        self.cli("migrate", "secret", self.old, "migration-database-password", "--fd", "0", said=PASSWORD)
+        self.cli("secret", "set", self.slug, "bot-token", "--fd", "0", said=SECRETS["bot-token"])
+        rest = {"storage-access-key": KEYS[0], "storage-secret-key": KEYS[1]}
+        self.ask(
+            "from provisioning.migration.actions import set_copy_secret\nold = Organization.objects.get(slug=OLD)\n"
+            "for name, value in COPY.items(): set_copy_secret(org=old, name=f'migration-{name}', value=value, actor=alice)\n"
+            "set_secrets(REST)",
+            OLD=self.old,
+            COPY={**rest, "cache-password": CACHE_PASSWORD},
+            REST={**SECRETS, **rest},
+        )
 
     def cli(self, *words: str, code: int = 0, said: str = "") -> Any:
         """What a command answers as JSON."""
