@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import io
 import os
 from collections import Counter
 from pathlib import Path
@@ -45,13 +44,9 @@ def register(app: typer.Typer) -> None:
 def suggest_command(org: Slug) -> None:
     """Needs of v2 that fit the estate, to edit: what its running parts, routes and buckets speak for."""
     row = organization(org)
-    from ruamel.yaml import YAML
+    from provisioning.migration.actions import suggested, suggested_text
 
-    from provisioning.migration.actions import suggested
-
-    needs, text = suggested(row), io.StringIO()
-    YAML().dump(needs, text)
-    out.result(needs, text.getvalue())
+    out.result(suggested(row), suggested_text(row))
 
 
 def plan_command(
