@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-import threading
+import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -15,6 +16,7 @@ from provisioning.migration.workbench import DUMP, SCRATCH, Workbench
 from provisioning.providers.swarm.client import connect
 from sprocket_v2.errors import ApplyError
 from tests.engine.legacy import docker
+from tests.engine.ports import gateway
 
 pytestmark = pytest.mark.engine
 LEAGUE = Connection("league", "sprocket")
@@ -63,14 +65,15 @@ def test_its_server_listens_to_nobody(place: Place) -> None:
 
 
 def test_a_password_is_in_no_list_of_processes_while_it_is_used(place: Place) -> None:
-    silent = Connection("league", "sprocket", "192.0.2.1", password="canary-in-standard-input")  # an address nobody answers at
-    asking = threading.Thread(target=lambda: pytest.raises(ApplyError, place.size, silent))
-    asking.start()
     everything = ["sh", "-c", "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' ' '"]
-    seen, limit = "", time.monotonic() + 8
-    while "psql -X" not in seen and time.monotonic() < limit:
-        seen = connect().run_in(place.container, everything)[1]
-    asking.join()
+    with socket.create_server(("0.0.0.0", 0)) as silent, ThreadPoolExecutor(1) as pool:  # takes the connection and says nothing
+        database = Connection("league", "sprocket", gateway(), silent.getsockname()[1], password="canary-in-standard-input")
+        asking = pool.submit(place.size, database)
+        seen, limit = "", time.monotonic() + 8
+        while "psql -X" not in seen and time.monotonic() < limit:
+            seen = connect().run_in(place.container, everything)[1]
+        with pytest.raises(ApplyError, match="size: "):
+            asking.result(timeout=30)
     assert "psql -X" in seen and "PGPASSFILE=" in seen
     assert "canary" not in seen
     assert "canary" not in docker("service", "inspect", place.name)[1]
