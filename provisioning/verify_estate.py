@@ -10,13 +10,14 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from blueprints.checks.routers import Router
+from blueprints.checks.services import family_of, image_name
+from blueprints.checks.subjects import subject_of_rendering
 from blueprints.compose import ServiceArgs
-from blueprints.estate.model import Item, Origin
-from blueprints.estate.routers import routes_of
 from blueprints.layers import Layer, layers_of
 from blueprints.rendering import Rendering
 from provisioning.asking import TIMEOUT_S, Answer, request
-from provisioning.entrances import entry_points, image_name, is_traefik
+from provisioning.entrances import entry_points
 from provisioning.live import LiveReader, LiveService, adopted_of
 from provisioning.probe import Patience
 from provisioning.verdict import Check, CheckState, Verdict, verdict_of
@@ -27,7 +28,6 @@ from sprocket_v2.errors import SprocketError, VerifyError
 BROKER_TIMEOUT_S = 30.0
 _NOBODY = -1  # stands for the exit code where no container runs
 _NO_PROGRAM = (126, 127)  # what a container answers when there is no such program in it
-_SECRET_SERVERS = {"vault": "vault", "openbao": "bao"}  # image -> its own command line
 _NOBODY_BEHIND = (http.HTTPStatus.BAD_GATEWAY, http.HTTPStatus.SERVICE_UNAVAILABLE, http.HTTPStatus.GATEWAY_TIMEOUT)
 _NO_ROUTE = "404 page not found"  # Traefik's own words
 
@@ -106,12 +106,13 @@ class Estate:
 
     def _inside(self) -> Iterator[Check]:
         for _, _, args in self._all():
-            program = _SECRET_SERVERS.get(image_name(args))
-            if program:
+            family = family_of(args.image)
+            if family == "vault":
+                program = "bao" if image_name(args.image).endswith("openbao") else "vault"
                 command = [program, "status", "-address=http://127.0.0.1:8200", "-format=json"]
                 code, output = self._asked_inside(args, command, TIMEOUT_S)
                 yield _without(args, "secret-server", program, code) or seal_check(args.name, program, code, output)
-            elif image_name(args) == "rabbitmq":
+            elif family == "rabbitmq":
                 code, _ = self._asked_inside(args, ["rabbitmq-diagnostics", "-q", "ping"], BROKER_TIMEOUT_S)
                 yield _without(args, "broker", "rabbitmq-diagnostics", code) or _broker(args, code)
 
@@ -128,38 +129,31 @@ class Estate:
     # Routes
 
     def _routes(self) -> Iterator[Check]:
-        traefik = next(((layer, args) for layer, _, args in self._all() if is_traefik(args)), None)
-        items = [
-            route
-            for layer, key, args in self._all()
-            for route in routes_of(Item("service", args.name, Origin("bundle", self.slug, f"{layer.name}/{key}"), layer.name, service=args))
-        ]
-        if not items:
-            return
-        if traefik is None:
-            yield Check("routes", "Routes", "skipped", f"{len(items)} routers, and no Traefik in the bundle that has them")
-            return
-        layer, args = traefik
-        entries = entry_points(args, layer.stack.configs, self.rendering.files)
-        for item in items:
-            yield self._route(item, entries, args.name)
+        subject = subject_of_rendering(self.rendering)
+        routers = [router for router in subject.routers if router.is_label]
+        proxy = next((service for service in subject.services if service.family == "traefik"), None)
+        if routers and proxy is None:
+            yield Check("routes", "Routes", "skipped", f"{len(routers)} routers, and no Traefik in the bundle that has them")
+        elif proxy is not None:
+            entries = entry_points(proxy)
+            for router in routers:
+                yield self._route(router, entries, proxy.name)
 
-    def _route(self, item: Item, entries: dict[str, int], traefik: str) -> Check:
-        facts, name = item.facts, f"route/{item.name}"
-        service, title = str(facts["service"]), f"{item.name} leads to {facts['service']}"
-        wanted = [str(word).lower() for word in facts["entrypoints"]] or sorted(entries)
-        ports = [entries[word] for word in wanted if word in entries]
+    def _route(self, router: Router, entries: dict[str, int], proxy: str) -> Check:
+        name, title = f"route/{router.name}", f"{router.name} leads to {router.owner}"
+        wanted = [word.lower() for word in router.entrypoints] or sorted(entries)
+        ports = sorted({entries[word] for word in wanted if word in entries})
         if not ports:
             listed = ", ".join(wanted) or "none is named"
             return Check(name, title, "skipped", f"no port of this machine is known for its entry points ({listed})")
-        if facts["protocol"] != "http":
+        if router.protocol != "http":
             return _opened(name, title, self.address, ports[0])
-        if not facts["hosts"]:
-            return Check(name, title, "skipped", f"its rule names no host: {facts['rule'] or 'it has none'}")
-        found = [self._asked(host, port, str(facts["rule"]), tls=bool(facts["tls"])) for host in facts["hosts"] for port in ports]
+        if not router.hosts:
+            return Check(name, title, "skipped", f"its rule names no host: {router.rule or 'it has none'}")
+        found = [self._asked(host, port, router.rule, tls=router.tls) for host in router.hosts for port in ports]
         state = _worst([state for state, _ in found])
         words = "; ".join(dict.fromkeys(word for _, word in found))
-        hint = "" if state == "ok" else f"docker service logs --tail 50 {traefik}, then of {service}"
+        hint = "" if state == "ok" else f"docker service logs --tail 50 {proxy}, then of {router.owner}"
         return Check(name, title, state, words, hint)
 
     def _asked(self, host: str, port: int, rule: str, *, tls: bool) -> tuple[CheckState, str]:

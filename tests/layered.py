@@ -62,7 +62,7 @@ class LayeredBundle:
             ),
             "platform/stack.yml": self._yaml(services={"app": self._service("app", "apps")}, external=True, secrets=self._secrets()),
             "config/store/greeting.conf": f"greeting = {self.greeting}\n",
-            "secrets.json": json.dumps({"secrets": self.secrets}),
+            "secrets.json": json.dumps({"secrets": {name: self._entry(name, item) for name, item in self.secrets.items()}}),
             "blueprint.lock.json": json.dumps({"images": {}, "secrets": {n: s["version"] for n, s in self.secrets.items()}}),
         }
         listed = [{"path": path, "sha256": hashlib.sha256(text.encode()).hexdigest()} for path, text in files.items()]
@@ -113,17 +113,20 @@ class LayeredBundle:
 
     def _config(self) -> dict[str, Any]:
         name = f"{self.slug}_greeting_{zlib.crc32(self.greeting.encode()):08x}"
-        return {"greeting": {"name": name, "file": "config/store/greeting.conf", "labels": self._owner("store", "config/greeting")}}
+        return {"greeting": {"name": name, "file": "../config/store/greeting.conf", "labels": self._owner("store", "config/greeting")}}
 
     def _secrets(self) -> dict[str, Any]:
         return {
             name: {
-                "name": f"{self.slug}_{name}_v{item['version']}",
-                "file": f"./secrets/{name}",
+                "name": self._entry(name, item)["swarm_name"],
+                "file": f"../secrets/{name}",
                 "labels": self._owner("app", f"secret/{name}"),
             }
             for name, item in self.secrets.items()
         }
+
+    def _entry(self, name: str, item: dict[str, Any]) -> dict[str, Any]:
+        return {**item, "reference": f"{self.slug}/{name}", "swarm_name": f"{self.slug}_{name}_v{item['version']}"}
 
     def _owner(self, component: str, resource: str) -> dict[str, str]:
         return {"sprocket.org": self.slug, "sprocket.component": component, "sprocket.resource": resource}

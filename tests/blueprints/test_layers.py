@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from blueprints.layers import Told, layers_of, stack_name, told_otherwise
+from blueprints.layers import Told, layers_of, path_beside, stack_name, told_otherwise
 from sprocket_v2.errors import PreviewError
 from tests.layered import LayeredBundle
 
@@ -71,3 +71,17 @@ def test_what_a_former_layer_tells_has_to_be_what_the_files_say_once_it_is_appli
     outputs: dict[str, str], is_preview: bool, said: str
 ) -> None:
     assert told_otherwise(TOLD, outputs, is_preview=is_preview) == said
+
+
+@pytest.mark.parametrize(
+    ("stack", "file", "path"),
+    [("layer_1/stack.yml", "../config/a", "config/a"), ("stack.yml", "./app.conf", "app.conf"), ("layer_1/stack.yml", "a", "layer_1/a")],
+)
+def test_a_file_is_found_beside_the_stack_that_names_it(stack: str, file: str, path: str) -> None:
+    assert path_beside(stack, file) == path
+
+
+@pytest.mark.parametrize("file", ["../../etc/passwd", "/etc/passwd"])
+def test_a_file_outside_of_the_bundle_is_refused(file: str) -> None:
+    with pytest.raises(PreviewError, match="leaves the bundle"):
+        path_beside("layer_1/stack.yml", file)
