@@ -39,7 +39,7 @@ case "$has_data $has_keys" in
     mkdir "$keys/.initialising" 2> /dev/null || give_up "another task is initialising, or was cut off while it did: look at $keys/.initialising"
     vault operator init -key-shares=5 -key-threshold=3 -format=json > "$keys/.init" || give_up "could not be initialised"
     sed -n '/"unseal_keys_b64"/,/]/s/^ *"\([^"]*\)",*$/\1/p' "$keys/.init" > "$keys/unseal_keys"
-    sed -n 's/.*"root_token": "\([^"]*\)".*/\1/p' "$keys/.init" | tr -d '\n' > "$keys/root_token"
+    sed -n '/"root_token"/s/.*: "\([^"]*\)".*/\1/p' "$keys/.init" | tr -d '\n' > "$keys/root_token"
     rm -f "$keys/.init"
     rmdir "$keys/.initialising"
     echo "vault: initialised; five keys and the root token are in the folder of keys" ;;
