@@ -18,7 +18,8 @@ from blueprints.strict_yaml import load
 from sprocket_v2.errors import CatalogError, ResolveError
 
 Plain = dict[str, Any]
-VIRTUAL_IPS = "virtual_ips"
+VIRTUAL_IPS, FORWARD_AUTH = "virtual_ips", "forward_auth_host"
+FROM_THE_PROXY = (VIRTUAL_IPS, FORWARD_AUTH)  # questions of the proxy's that concern every service
 
 
 def estate_facts(resolution: Resolution) -> Plain:
@@ -50,7 +51,7 @@ def estate_facts(resolution: Resolution) -> Plain:
         "email": needs.access.public.email if needs.access.public else "nobody@localhost.invalid",
         "release": resolution.release,
         VIRTUAL_IPS: inputs.get(VIRTUAL_IPS, True),
-        "forward_auth_host": inputs.get("forward_auth_host", ""),
+        FORWARD_AUTH: inputs.get(FORWARD_AUTH, ""),
         "outputs": {
             "vault-address": f"http://{hosts.get('vault', '')}",
             "postgres-host": _database_host(resolution),
@@ -81,12 +82,8 @@ def _hosts(resolution: Resolution) -> dict[str, str]:
     return {name: pattern.format(**parts) for name, pattern in resolution.profile.hosts.items()}
 
 
-def labels_of(routers: tuple[Router, ...], facts: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, str]:
-    """The labels of a service's routes, in the form the estate's engine writes them; none for a service nobody visits.
-
-    Args:
-        inputs: of the service's component; `forward_auth_rule` and the like are not asked for here.
-    """
+def labels_of(routers: tuple[Router, ...], facts: Mapping[str, Any]) -> dict[str, str]:
+    """The labels of a service's routes, in the form the estate's engine writes them; none for a service nobody visits."""
     if not routers:
         return {}
     labels = {"traefik.enable": "true"}
@@ -107,7 +104,7 @@ def _labels(router: Router, facts: Mapping[str, Any]) -> Iterator[tuple[str, str
     if router.service:
         yield f"{at}.service", router.service
     if router.forward_auth:
-        yield f"{base}.middlewares.{name}.forwardauth.address", f"https://{facts['forward_auth_host']}/login?rule={router.forward_auth}"
+        yield f"{base}.middlewares.{name}.forwardauth.address", f"https://{facts[FORWARD_AUTH]}/login?rule={router.forward_auth}"
         yield f"{at}.middlewares", name
     yield f"{base}.services.{name}.loadbalancer.server.port", str(router.port)
 

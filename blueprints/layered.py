@@ -28,8 +28,8 @@ RenderFile = Callable[[str, str, str, Mapping[str, Any]], str]  # template, path
 class Layered:
     """One pass over a resolution with layers; `render_file` is the only way to a template."""
 
-    def __init__(self, resolution: Resolution, catalog: Catalog, render_file: RenderFile) -> None:
-        self.resolution, self.catalog, self.render_file = resolution, catalog, render_file
+    def __init__(self, resolution: Resolution, catalog: Catalog, render_file: RenderFile, traced: str = "") -> None:
+        self.resolution, self.catalog, self.render_file, self.traced = resolution, catalog, render_file, traced
         self.slug = resolution.needs.slug
         self.facts = estate_facts(resolution)
         self.virtual_ips = bool(self.facts["virtual_ips"])
@@ -80,7 +80,7 @@ class Layered:
             configs[file] = self._file(f"{folder}/config/{template}", f"config/{component.name}/{file}", _kind(file), values)
         services = [self._service(component, service, configs) for service in component.services]
         by_key = {service["key"]: service for service in services}
-        text = self.render_file(f"{folder}/stack.yml.j2", "fragment.yml", "compose", {**values, "services": by_key})
+        text = self.render_file(f"{folder}/stack.yml.j2", _stack_file(component.manifest.stack), "compose", {**values, "services": by_key})
         return [{**service, "text": text if index == 0 else ""} for index, service in enumerate(services)]
 
     def _service(self, component: ResolvedComponent, service: ServiceManifest, configs: Mapping[str, str]) -> Plain:
@@ -91,7 +91,7 @@ class Layered:
         if missing:
             raise RenderError(f"no template for config {sorted(missing)[0]!r}", hint="add it under config/", where=component.manifest.path)
         labels = {
-            **labels_of(found.routers, self.facts, component.inputs),
+            **labels_of(found.routers, self.facts),
             **context.labels(self.slug, component.name, f"service/{service.key}"),
             "sprocket.stage": service.stage, "sprocket.kind": "service", "sprocket.deadline_s": str(service.deadline_s),
         }  # fmt: skip
@@ -131,10 +131,11 @@ class Layered:
         return source.format(**{name: str(value) for name, value in component.inputs.items()})
 
     def _stack(self, stack: Stack, services: list[Plain]) -> Plain:
-        name, file = stack.name, f"{stack.name}/stack.yml"
+        name, file = stack.name, _stack_file(stack.name)
         values = {"services": services, **self._objects(stack, services)}
-        self._put(file, self._stack_text(values), "templates/bundle/layers/stack.yml.j2")
-        self._check(file, services)
+        self._put(file, self._stack_text(file, values), "templates/bundle/layers/stack.yml.j2")
+        if file != self.traced:
+            self._check(file, services)
         vault = self._vault(name)
         return {
             "name": name,
@@ -146,8 +147,8 @@ class Layered:
             "services": services,
         }
 
-    def _stack_text(self, values: Mapping[str, Any]) -> str:
-        text = self.render_file("bundle/layers/stack.yml.j2", "layer.yml", "compose", values)
+    def _stack_text(self, file: str, values: Mapping[str, Any]) -> str:
+        text = self.render_file("bundle/layers/stack.yml.j2", file, "compose", values)
         head, _, tail = text.partition("  # services stand here\n")
         fragments = "".join(service["text"].replace("# templates/", "  # templates/", 1) for service in values["services"])
         return head + fragments + tail
@@ -240,6 +241,10 @@ class Layered:
              "swarm_name": context.secret_name(self.slug, s) if self.used[name] else "none: kept in Vault"}
             for name, s in self.resolution.secrets.items()
         ]  # fmt: skip
+
+
+def _stack_file(stack: str) -> str:
+    return f"{stack}/stack.yml"
 
 
 def _kind(file: str) -> str:

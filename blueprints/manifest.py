@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,6 +150,12 @@ class AsFound:
     driver_options: Mapping[str, str]
     keeps_logs: bool
     routers: tuple[Router, ...]
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """The inputs it reads: `port_<number>` for each port, and those named in paths of the host."""
+        named = [word for bind in self.binds for word in re.findall(r"\{(\w+)\}", bind.source)]
+        return (*(f"port_{port}" for port in self.ports), *named)
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,8 @@ def read_profile(file: Path, rules: Mapping[Path_, Rule]) -> Profile:
 
 def _stack(name: str, item: dict[str, Any]) -> Stack:
     references = {stack: tuple(outputs) for stack, outputs in (item.get("references") or {}).items()}
-    return Stack(name, item["title"], item.get("outputs") or {}, references)
+    outputs = dict(line.split(" = ", 1) for line in item.get("outputs") or ())
+    return Stack(name, item["title"], outputs, references)
 
 
 def _shared(key: str, item: dict[str, Any]) -> Shared:

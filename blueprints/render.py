@@ -54,17 +54,17 @@ def render(resolution: Resolution, catalog: Catalog) -> Rendering:
     return _Renderer(resolution, catalog.root, catalog.config_files).render()
 
 
-def _layered(resolution: Resolution, catalog: Catalog) -> Layered:
+def _layered(resolution: Resolution, catalog: Catalog, traced: str = "") -> Layered:
     emitted.take()  # what an earlier pass that failed may have left
-    return Layered(resolution, catalog, partial(_checked_file, catalog.root))
+    return Layered(resolution, catalog, partial(_checked_file, catalog.root, traced), traced)
 
 
-def _checked_file(root: Path, template: str, path: str, kind: str, values: Mapping[str, Any]) -> str:
-    """One file with its header, parsed back where its kind can be."""
-    text = _text(root, template, kind, values)
+def _checked_file(root: Path, traced: str, template: str, path: str, kind: str, values: Mapping[str, Any]) -> str:
+    """One file, or a part of one, with its header, parsed back where its kind can be; the traced one comes out with marks."""
+    text = _text(root, template, kind, values, path == traced)
     whole = _with_header(text, kind, path, f"templates/{template}")
     written = emitted.take()
-    if kind in ("data", "compose", "toml"):
+    if kind in ("data", "compose", "toml") and path != traced:
         parse_back.check_data(whole, written, path, f"templates/{template}")
     return whole
 
@@ -107,7 +107,10 @@ def render_marked(resolution: Resolution, catalog: Catalog, path: str) -> str:
 
     It is not parsed back: `render` does that. Raises RenderError as `render` does, and where there is no such file.
     """
-    files = _Renderer(resolution, catalog.root, catalog.config_files, traced=path).render().files
+    if resolution.profile.has_layers:
+        files = _layered(resolution, catalog, path).render().files
+    else:
+        files = _Renderer(resolution, catalog.root, catalog.config_files, traced=path).render().files
     if path not in files:
         raise RenderError(f"no file is called {path!r}", hint=f"one of {', '.join(sorted(files))}", where=path)
     return files[path]

@@ -15,7 +15,7 @@ from yaml.nodes import MappingNode, Node, SequenceNode
 from blueprints.strict_yaml import compose, plain
 from sprocket_v2.errors import CatalogError, RenderError
 
-_NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,40}\Z")
+_NAME = re.compile(r"\A[a-z0-9][a-z0-9_.-]{0,40}\Z")
 EXAMPLE = "templates/components/_example/component.yaml"
 Path_ = tuple[str, ...]
 
@@ -121,7 +121,7 @@ def _check(node: Node, path: Path_, rules: Mapping[Path_, Rule], where: str, exa
         if not free and key.value not in known:
             raise CatalogError(f"unknown key {key.value!r}", hint=f"one of {', '.join(sorted(known))}", where=at)
         if is_open and not _NAME.match(key.value):
-            raise CatalogError(f"name {key.value!r}", hint="letters a-z, 0-9, _, - and . only, at most 41 characters", where=at)
+            raise CatalogError(f"name {key.value!r}", hint="a-z, 0-9, _, - and . only, at most 41 characters", where=at)
         if not free or is_open:
             _check_value(value, (*path, "*" if is_open else key.value), rules, where, example)
     missing = sorted(p[-1] for p, rule in rules.items() if p[:-1] == path and rule.required and p[-1] not in given and p[-1] != "*")
