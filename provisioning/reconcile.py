@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from provisioning import actions, backup_actions, execution, leases, processes
 from provisioning.models import Run
+from provisioning.review.announcing import deliver_due
 from provisioning.states import UNDER_WAY, RunState
 
 LOOK_AT_BACKUPS_EVERY = 20  # passes: five minutes
@@ -32,6 +33,7 @@ def reconcile() -> dict[str, int]:
             done[word] += 1
     for run_id in _unsent():
         done["sent"] += actions.ring_for(run_id)
+    deliver_due()  # last: a slow webhook keeps no run waiting
     return done
 
 

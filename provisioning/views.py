@@ -18,6 +18,8 @@ from provisioning import actions
 from provisioning.backups import page_facts
 from provisioning.host_edge.claims import shared_of
 from provisioning.models import Plan, Run, SecretVersion, StackState
+from provisioning.preflight.known import findings
+from provisioning.preflight.result import gathered
 from provisioning.progress import engine_progress
 from provisioning.secret_store import secret_versions, set_secret
 from provisioning.states import FINISHED, RunKind
@@ -145,8 +147,7 @@ def secrets(request: HttpRequest, org: Organization) -> HttpResponse:
 
 def preflight(request: HttpRequest, org: Organization) -> HttpResponse:
     """What keeps the newest needs from being deployed, or will bite; asked for, it also looks at the services outside."""
-    from provisioning.preflight.look import findings, look  # their libraries are needed by no other page
-    from provisioning.preflight.result import gathered
+    from provisioning.preflight.look import look  # its libraries are needed by no other page
 
     found, outside, problem = None, {}, None
     try:
