@@ -21,12 +21,11 @@ from provisioning.models import Plan, Run, SecretVersion, StackState
 from provisioning.preflight.known import findings
 from provisioning.preflight.result import gathered
 from provisioning.progress import engine_progress
+from provisioning.review.page import SIGNS
 from provisioning.secret_store import secret_versions, set_secret
 from provisioning.states import FINISHED, RunKind
 from provisioning.ways import probe_now, route_rows
 from sprocket_v2.errors import ApplyError, SprocketError
-
-_STEP_WORDS = {"create": "+", "delete": "−", "update": "~", "replace": "±", "same": "=", "import": "<", "read": "?"}
 
 
 def organizations(request: HttpRequest) -> HttpResponse:
@@ -188,39 +187,6 @@ def _back(request: HttpRequest, org: Organization, error: SprocketError) -> Http
     return redirect("organization", org.slug)
 
 
-def plan_page(request: HttpRequest, org: Organization, number: int) -> HttpResponse:
-    """What the engine would do; approve, then apply."""
-    plan = _plan(org, number)
-    applied = StackState.objects.for_org(org).select_related("applied_blueprint").first()
-    context = {
-        "org": org, "plan": plan, "steps": [{**s, "sign": _STEP_WORDS.get(s["op"], "?")} for s in plan.steps if s["op"] != "same"],
-        "approvals": plan.approvals.select_related("author"), "runs": plan.runs.exclude(kind=RunKind.PREVIEW),
-        "applied": applied.applied_blueprint if applied else None,
-    }  # fmt: skip
-    return render(request, "provisioning/plan.html", context)
-
-
-def plan_approve(request: HttpRequest, org: Organization, number: int) -> HttpResponse:
-    """Say yes to exactly this plan."""
-    try:
-        actions.approve(plan=_plan(org, number), actor=request.user)
-    except SprocketError as error:
-        messages.error(request, f"{error.message}. {error.hint}")
-    else:
-        messages.success(request, "Approved. It can be applied now.")
-    return redirect("plan", org.slug, number)
-
-
-def plan_apply(request: HttpRequest, org: Organization, number: int) -> HttpResponse:
-    """Ask the worker to make it so."""
-    try:
-        run = actions.apply(plan=_plan(org, number), actor=request.user)
-    except SprocketError as error:
-        messages.error(request, f"{error.message}. {error.hint}")
-        return redirect("plan", org.slug, number)
-    return redirect("run", org.slug, run.number)
-
-
 def verify(request: HttpRequest, org: Organization) -> HttpResponse:
     """Ask the worker to look whether it works."""
     try:
@@ -271,7 +237,7 @@ def run_context(run: Run) -> dict[str, Any]:
         last = event.seq
         if event.resource and event.kind.startswith("resource-"):
             resources[event.resource] = {
-                "resource": event.resource, "op": event.op, "sign": _STEP_WORDS.get(event.op, "?"),
+                "resource": event.resource, "op": event.op, "sign": SIGNS.get(event.op, "?"),
                 "state": {"resource-pre": "working", "resource-done": "done", "resource-failed": "failed"}[event.kind], "at": event.at,
             }  # fmt: skip
         elif event.message:
@@ -310,10 +276,3 @@ def _run(org: Organization, number: int) -> Run:
     if run is None:
         raise Http404("no such run")
     return run
-
-
-def _plan(org: Organization, number: int) -> Plan:
-    plan: Plan | None = Plan.objects.for_org(org).select_related("blueprint", "organization", "author").filter(number=number).first()
-    if plan is None:
-        raise Http404("no such plan")
-    return plan

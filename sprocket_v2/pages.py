@@ -12,13 +12,18 @@ TABS = (
     ("routes", "Routes"),
     ("secrets", "Secrets"),
     ("runs", "Runs"),
+    ("history", "History"),
     ("people", "People"),
+    ("settings", "Settings"),
 )
 _BELONGS = {
     "run": "runs",
     "preflight": "organization",
     "preflight-look": "organization",
     "plan": "runs",
+    "plan-approve": "runs",
+    "plan-send-back": "runs",
+    "settings-set": "settings",
     "blueprint": "compare",
     "blueprint-lines": "compare",
     "people-set": "people",
