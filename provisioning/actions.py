@@ -23,13 +23,13 @@ from blueprints.rendering import Rendering
 from orgs import access
 from orgs.actions import record
 from orgs.models import Organization
-from provisioning import execution, planning, secret_store
+from provisioning import execution, layers, planning, secret_store
 from provisioning.docker_door import docker_reader
 from provisioning.engine_events import Event
 from provisioning.host_edge import actions as host_edge
 from provisioning.materials import Basis, material, rendering_of
 from provisioning.models import Plan, Run, StackState, next_number
-from provisioning.operations import run_operation
+from provisioning.operations import EngineError, Operate, Outcome, Request, run_operation
 from provisioning.review import decisions
 from provisioning.states import FINISHED, PlanState, RunKind, RunState
 from provisioning.verdict import Verdict
@@ -81,22 +81,32 @@ def preview_now(*, org: Organization, rendering: Rendering, on_event: OnEvent | 
     Raises:
         PreviewError: the engine could not say.
     """
-    basis: Basis = "live" if planning.seen_live(org.slug) is not None else "empty-host"
+    basis: Basis = "live" if planning.seen_live(org.slug, rendering) is not None else "empty-host"
     effect = host_edge.effect_of(org, rendering.blueprint)
+    planning.refuse_unfit_layers(org, rendering)
     name = f"preview-{secrets.token_hex(6)}"
     with material(org, rendering, name) as stuff:
+        refresh = basis == "live" and planning.may_have_drifted(org, rendering)
         try:
-            outcome = run_operation(
-                stuff.request("preview", basis=basis, refresh=basis == "live" and planning.may_have_drifted(org)),
-                on_event=on_event or (lambda _event: None),
-                deadline_s=execution.DEADLINE_S[RunKind.PREVIEW],
-            )
+            outcome = layers.preview(stuff, _operate(on_event), basis=basis, keeps_plan=False, refresh=refresh).outcome
+        except EngineError as error:
+            raise _error_from(PreviewError, error.error) from None
         finally:
             shutil.rmtree(stuff.run_dir, ignore_errors=True)
         missing = tuple(item.name for item in secret_store.missing_secrets(org, stuff.wanted))
-    if not outcome.ok:
-        raise _error_from(PreviewError, outcome.error)
     return PreviewResult(basis, outcome.changes, outcome.steps, missing, outcome.duration_s, effect.words if effect else "")
+
+
+def _operate(on_event: OnEvent | None) -> Operate:
+    """One engine operation in this process's own child."""
+
+    def operate(request: Request) -> Outcome:
+        outcome = run_operation(request, on_event=on_event or (lambda _: None), deadline_s=execution.DEADLINE_S[RunKind.PREVIEW])
+        if not outcome.ok:
+            raise EngineError(outcome)
+        return outcome
+
+    return operate
 
 
 def propose(*, org: Organization, blueprint: Blueprint, actor: Any, on_event: OnEvent | None = None) -> Plan:  # noqa: ANN401 - rows

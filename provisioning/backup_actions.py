@@ -13,7 +13,7 @@ from concurrent.futures import TimeoutError as NotYet
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from orgs import access
 from orgs.actions import record
@@ -25,12 +25,29 @@ from provisioning.materials import data_dir
 from provisioning.models import StackState
 from sprocket_v2.errors import ApplyError, SprocketError, StaleError
 
+if TYPE_CHECKING:
+    from provisioning.providers.swarm.client import DockerSwarm
+
 SCRIPT = ("sh", "/backup/backup.sh")
 PASSWORD = "db-password"  # noqa: S105 - a name
 LONGEST_S = 4 * 3600.0
 STOP_S, START_S = 120.0, 300.0
 OnStep = Callable[[str], None]
 T = TypeVar("T")
+
+
+class Standing(Protocol):
+    """A deployment whose services can be stopped and started."""
+
+    @property
+    def slug(self) -> str:
+        """The organization's."""
+        ...
+
+    @property
+    def swarm(self) -> DockerSwarm:
+        """The Docker client."""
+        ...
 
 
 def _silent(_step: str) -> None:
@@ -151,14 +168,14 @@ def restore_live(
         DeniedError, StaleError (somebody works on the stack), ApplyError.
     """
     access.require(actor, org, "destroy")
-    with _stack_held(org) as beat:
+    with stack_held(org) as beat:
         place = Place(org.slug)
         name = _ready(place, name, on_step)
         first = ""
         if backup_first:
             on_step("taking a backup of what is there now")
             first = waited_for(lambda: place.take("before-restore"), beat).name
-        with _standing_still(place, on_step, beat):
+        with standing_still(place, on_step, beat):
             on_step("restoring")
             text = waited_for(lambda: place.ask("restore-live", name), beat)
         restored = Restored(name, backups.read_rows(text), {}, backups.read_took_s(text), first)
@@ -204,7 +221,7 @@ def _ready(place: Place, name: str, on_step: OnStep) -> str:
 
 
 @contextmanager
-def _stack_held(org: Organization) -> Iterator[Callable[[], None]]:
+def stack_held(org: Organization) -> Iterator[Callable[[], None]]:
     """The lease on the organization's stack: no apply runs meanwhile. Gives what keeps it alive."""
     lease = leases.acquire(org, leases.this_worker())
     if lease is None:
@@ -234,7 +251,7 @@ def waited_for(work: Callable[[], T], beat: Callable[[], None]) -> T:
 
 
 @contextmanager
-def _standing_still(place: Place, on_step: OnStep, beat: Callable[[], None]) -> Iterator[None]:
+def standing_still(place: Standing, on_step: OnStep, beat: Callable[[], None]) -> Iterator[None]:
     """Everything that knows the database's password is stopped, and started again whatever happens; migrations first."""
     users = _users(place, "service")
     on_step(f"stopping {', '.join(users) or 'nothing'}")
@@ -254,7 +271,7 @@ def _standing_still(place: Place, on_step: OnStep, beat: Callable[[], None]) -> 
     _until(place, lambda running: all(running.get(name, 0) >= count for name, count in wanted.items()), START_S, "did not start", beat)
 
 
-def _users(place: Place, kind: str) -> list[str]:
+def _users(place: Standing, kind: str) -> list[str]:
     """Services that mount the database's password, beside the database, its backup, and the job that loads starting data."""
     found = []
     for live in place.swarm.live_services(place.slug):
@@ -268,7 +285,7 @@ def _users(place: Place, kind: str) -> list[str]:
     return sorted(found)
 
 
-def _until(place: Place, is_so: Callable[[dict[str, int]], bool], limit_s: float, failure: str, beat: Callable[[], None]) -> None:
+def _until(place: Standing, is_so: Callable[[dict[str, int]], bool], limit_s: float, failure: str, beat: Callable[[], None]) -> None:
     limit, renewed = time.monotonic() + limit_s, time.monotonic()
     while not is_so(running := {service.name: len(service.running) for service in place.swarm.live_services(place.slug)}):
         if time.monotonic() > limit:
@@ -280,7 +297,7 @@ def _until(place: Place, is_so: Callable[[dict[str, int]], bool], limit_s: float
         time.sleep(0.3)
 
 
-def _once_more(place: Place, name: str, beat: Callable[[], None]) -> None:
+def _once_more(place: Standing, name: str, beat: Callable[[], None]) -> None:
     """Run a job again and wait for its end."""
     before = {task["ID"] for task in place.swarm.tasks(name)}
     place.swarm.run_again(name)

@@ -16,15 +16,16 @@ from blueprints.compose import read_stack
 from blueprints.models import Blueprint
 from blueprints.rendering import STACK, Rendering
 from orgs.models import Organization
-from provisioning import backup_actions, leases, planning, secret_store
+from provisioning import backup_actions, layers, leases, planning, secret_store
+from provisioning.collect import collect
 from provisioning.docker_door import docker_reader
 from provisioning.engine_events import Event
 from provisioning.host_edge import actions as host_edge
 from provisioning.host_edge.claims import Shared, shared_of
-from provisioning.live import live_fingerprint
+from provisioning.live import adopted_of, live_fingerprint
 from provisioning.materials import material, rendering_of
 from provisioning.models import Plan, Run, StackState
-from provisioning.operations import Outcome, Request, Spare, Verb, run_operation
+from provisioning.operations import EngineError, Outcome, Request, Spare, Verb, run_operation
 from provisioning.recorder import LeaseLostError, Recorder
 from provisioning.review.announcing import announce
 from provisioning.review.observed import differences, mismatch_error
@@ -37,15 +38,6 @@ MAX_DELIVERIES = 3
 DEADLINE_S = {RunKind.PREVIEW: 300.0, RunKind.APPLY: 3000.0, RunKind.REFRESH: 600.0, RunKind.DESTROY: 1200.0}
 _log = logging.getLogger(__name__)
 _spare: Spare | None = None
-
-
-class EngineError(Exception):
-    """An operation that did not go well, with its outcome."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__((outcome.error or {}).get("message", "the engine failed"))
-        self.outcome = outcome
-        self.error: dict[str, Any] = dict(outcome.error or {})
 
 
 def execute_run(run_id: int, *, on_event: Callable[[Event], None] | None = None) -> None:
@@ -123,7 +115,12 @@ class _Execution:
         if self.run.blueprint is None:
             raise ApplyError("this run has no blueprint", hint="propose a blueprint again", where=f"run {self.run.number}")
         plan = planning.make_plan(
-            org=self.org, blueprint=self.run.blueprint, author=self.run.requested_by, name=self._folder, operate=self._operate
+            org=self.org,
+            blueprint=self.run.blueprint,
+            author=self.run.requested_by,
+            name=self._folder,
+            operate=self._operate,
+            say=self.recorder.say,
         )
         if plan.is_empty:
             self._skip_apply(plan)
@@ -131,12 +128,13 @@ class _Execution:
 
     def _skip_apply(self, plan: Plan) -> None:
         """A plan without changes was looked at by the engine: what an apply would note is noted here, and nobody has to ask for one."""
-        if secret_store.stack_state(self.org).applied_blueprint and planning.seen_live(self.org.slug) == plan.live_fingerprint:
+        rendering = rendering_of(plan.blueprint)
+        if secret_store.stack_state(self.org).applied_blueprint and planning.seen_live(self.org.slug, rendering) == plan.live_fingerprint:
             self._remember(
                 applied_blueprint=plan.blueprint,
                 applied_digest=plan.rendering_digest,
                 state_digest=plan.state_digest,
-                live_fingerprint=live_fingerprint(docker_reader(), self.org.slug, with_tasks=True),
+                live_fingerprint=planning.seen_live(self.org.slug, rendering, with_tasks=True) or "",
             )
 
     def _apply(self) -> None:
@@ -155,7 +153,14 @@ class _Execution:
             with material(self.org, rendering, self._folder) as stuff:
                 secret_store.make_ready(self.org, stuff.wanted, actor=self.run.requested_by)
                 self._backup_first(plan, rendering)
-                outcome, predicted = planning.apply_plan(plan, stuff, self._operate, is_first_try=is_first_try)
+                outcome, predicted = planning.apply_plan(
+                    plan,
+                    stuff,
+                    self._operate,
+                    is_first_try=is_first_try,
+                    say=self.recorder.say,
+                    after=lambda layer: self._collect(rendering, layer),
+                )
         except StaleError as error:
             if not isinstance(error, LeaseLostError) and not error.transient:
                 plan.move(PlanState.STALE, reason=error.message)
@@ -217,10 +222,14 @@ class _Execution:
             raise ApplyError("nothing is deployed", hint="propose, approve and apply a blueprint first", where=self.org.slug)
         try:
             with material(self.org, rendering_of(blueprint), self._folder) as stuff:
-                return self._operate(stuff.request(op, holds_lease=True))
+                return layers.over_all(op, stuff, self._operate, say=self.recorder.say)
         except EngineError as error:
             self._remember(state_digest=error.outcome.state_digest, live_fingerprint="", applied_digest="")
             raise
+
+    def _collect(self, rendering: Rendering, layer: str) -> None:
+        if layer:
+            collect(self.org, rendering, layer, docker_reader(), beat=self.recorder.beat, say=self.recorder.say)
 
     def _nothing_to_do(self, plan: Plan, shared: Shared | None) -> None:
         """Bundle, state and live objects are where the last apply left them: the engine stays off."""
@@ -233,7 +242,7 @@ class _Execution:
 
     def _backup_first(self, plan: Plan, rendering: Rendering) -> None:
         """The database and what migrates it are not touched before a backup was tried."""
-        if _has_backups(rendering):
+        if _has_backups(rendering) and STACK in rendering.files:
             services = read_stack(rendering.files[STACK], self.org.slug).services
             risky = [f"service/{key}" for key, service in services.items() if key == "postgres" or service.stage == "jobs"]
             said = backup_actions.before_apply(self.org, plan.steps, [*risky, "volume/postgres_data"], self.recorder.beat)
@@ -248,7 +257,7 @@ class _Execution:
             applied_blueprint=plan.blueprint,
             applied_digest=rendering.digest,
             state_digest=outcome.state_digest,
-            live_fingerprint=live_fingerprint(docker_reader(), self.org.slug, with_tasks=True),
+            live_fingerprint=live_fingerprint(docker_reader(), self.org.slug, adopted_of(rendering.files), with_tasks=True),
             last_verdict=verdict.as_dict(),
         )
         if _has_backups(rendering):

@@ -79,23 +79,24 @@ def images_of(lock: Mapping[str, Any]) -> tuple[Image, ...]:
     )
 
 
-def read_host(reader: HostReader, slug: str, ports: Collection[int], references: Collection[str]) -> Host:
+def read_host(reader: HostReader, slug: str, own: Collection[str], ports: Collection[int], references: Collection[str]) -> Host:
     """Look once.
 
     Args:
+        own: Docker names of the organization's services that do not begin with its slug, such as adopted ones.
         ports: entry ports the organization's own services are to publish.
     Raises:
         ApplyError: Docker does not answer.
     """
     version, memory, root = reader.about()
-    taken = {port: holder for port in ports if (holder := _holder(reader, slug, port))}
+    taken = {port: holder for port in ports if (holder := _holder(reader, slug, own, port))}
     ids = {reference: found for reference in references if (found := reader.local_image_id(reference))}
     return Host(version, memory // 2**20, _free_mib(root), taken, ids)
 
 
-def _holder(reader: HostReader, slug: str, port: int) -> str:
+def _holder(reader: HostReader, slug: str, own: Collection[str], port: int) -> str:
     publishers = reader.publishers(port)
-    if any(name.startswith(f"{slug}_") for name in publishers):
+    if any(name.startswith(f"{slug}_") or name in own for name in publishers):
         return ""
     return "another service" if publishers else "" if reader.is_port_free(port) else "a program"
 

@@ -60,7 +60,7 @@ def refuse_moved(plan: Plan, rendering: Rendering, live: str, *, is_first_try: b
 
     Args:
         live: fingerprint of the Docker objects as they are now.
-        is_first_try: False after an interrupted try, which moved objects and state by itself.
+        is_first_try: False after an interrupted try, which moved objects and state by itself, and may have collected secrets.
     Raises:
         StaleError: names every part that moved.
     """
@@ -70,7 +70,8 @@ def refuse_moved(plan: Plan, rendering: Rendering, live: str, *, is_first_try: b
     approved = _approved(plan)
     now = _now(plan, rendering, live)
     if not is_first_try:
-        now = replace(now, live=approved.live, state=approved.state)
+        made_meanwhile = {name: seen for name, seen in approved.secrets.items() if not seen.newest}
+        now = replace(now, live=approved.live, state=approved.state, secrets={**now.secrets, **made_meanwhile})
     names = moved(approved, now)
     if names:
         raise StaleError(stale_words(names), hint=_NEW_PLAN, where=where)
@@ -112,6 +113,6 @@ def _now(plan: Plan, rendering: Rendering, live: str) -> Parts:
         release_here=seen["release"],
         secrets={name: SecretSeen(versions[name], item["fingerprint"], item["newest"]) for name, item in seen["secrets"].items()},
         live=live,
-        state=known_state_digest(org.slug) or plan.state_digest,
+        state=known_state_digest(org.slug, [name for name, _ in rendering.stacks]) or plan.state_digest,
         deployed=seen["deployed"],
     )

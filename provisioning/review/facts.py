@@ -11,10 +11,10 @@ from typing import Any
 
 from blueprints.actions import rendering_of_row
 from blueprints.catalog import load_catalog
-from blueprints.diff import Comparison, compare
-from blueprints.diff_words import summarise
+from blueprints.diff import Comparison, compare, file_changes
+from blueprints.diff_words import Summary, summarise
 from blueprints.models import Blueprint
-from blueprints.rendering import Rendering
+from blueprints.rendering import STACK, Rendering
 from blueprints.strict_yaml import load
 from orgs.actions import needs_of
 from orgs.models import Organization
@@ -22,6 +22,7 @@ from orgs.needs import Needs
 from provisioning import secret_store
 from provisioning.asking import addresses_of
 from provisioning.docker_door import docker_hands
+from provisioning.live import adopted_of
 from provisioning.models import Plan, StackState
 from provisioning.preflight.host import host_results, images_of, name_results, read_host
 from provisioning.preflight.known import findings
@@ -42,10 +43,10 @@ def review_of(org: Organization, blueprint: Blueprint, rendering: Rendering, *, 
     """
     before = applied_blueprint(org)
     old = rendering_of_row(before) if before else None
-    comparison = compare(old, rendering, _needs(before), _needs(blueprint), load_catalog().option_titles())
+    comparison = _compared(old, rendering, _needs(before), _needs(blueprint))
     return {
         "from": before.number if before else None,
-        "summary": asdict(summarise(comparison)),
+        "summary": asdict(_summary(comparison, rendering)),
         **_changes(comparison),
         "volumes": [{"volume": volume, "why": _why(e)} for c in comparison.components for e in c.effects for volume in e.volumes],
         "price": {"before": _size(old), "after": _size(rendering)},
@@ -54,6 +55,22 @@ def review_of(org: Organization, blueprint: Blueprint, rendering: Rendering, *, 
         "checks": [asdict(result) for result in gathered([*checks, *findings(rendering)]).results],
         "rollback": _rollback(org, before, blueprint, old, rendering),
     }
+
+
+def _compared(old: Rendering | None, new: Rendering, old_needs: Needs | None, new_needs: Needs | None) -> Comparison:
+    """As `compare`; of an estate's several stacks the files only, since its services are as somebody else made them."""
+    if STACK in new.files and (old is None or STACK in old.files):
+        return compare(old, new, old_needs, new_needs, load_catalog().option_titles())
+    changes = file_changes(old.files if old else {}, new.files, ())
+    return Comparison(old.digest if old else "", new.digest, needs=None, components=(), files=changes)
+
+
+def _summary(comparison: Comparison, rendering: Rendering) -> Summary:
+    if comparison.is_same or STACK in rendering.files:
+        return summarise(comparison)
+    shown = sum(not file.derived for file in comparison.files)
+    asked = "The steps below say what that does to which service."
+    return Summary(f"{shown} {'file differs' if shown == 1 else 'files differ'}. {asked}", asked, asked, summarise(comparison).undo)
 
 
 def applied_blueprint(org: Organization) -> Blueprint | None:
@@ -130,14 +147,20 @@ def look_at_host(org: Organization, rendering: Rendering) -> list[Result]:
         ApplyError: Docker does not answer.
     """
     images = images_of(rendering.lock)
-    host = read_host(docker_hands(), org.slug, _ports(rendering), {image.reference for image in images})
+    services = _services(rendering)
+    own = {name for kind, name in adopted_of(rendering.files) if kind == "service"}
+    own |= {str(service["x-sprocket"]["name"]) for service in services if (service.get("x-sprocket") or {}).get("name")}
+    host = read_host(docker_hands(), org.slug, own, _ports(services), {image.reference for image in images})
     needed = int(rendering.blueprint.get("size", {}).get("needed_mib", 0))
     ways = rendering.blueprint.get("access", {}).get("ways", ())
     return [*host_results(host, images, needed), *name_results(ways, addresses_of)]
 
 
-def _ports(rendering: Rendering) -> list[int]:
-    """Entry ports the services publish."""
+def _services(rendering: Rendering) -> list[Mapping[str, Any]]:
     stacks = [load(rendering.files[path], path) or {} for _, path in rendering.stacks]
-    services = [service for stack in stacks for service in (stack.get("services") or {}).values()]
+    return [service for stack in stacks for service in (stack.get("services") or {}).values()]
+
+
+def _ports(services: Iterable[Mapping[str, Any]]) -> list[int]:
+    """Entry ports the services publish."""
     return sorted({int(port["published"]) for service in services for port in service.get("ports") or () if isinstance(port, Mapping)})

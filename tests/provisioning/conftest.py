@@ -48,12 +48,12 @@ class FakeDocker:
     is_reachable: bool = True
     taken_ports: set[int] = field(default_factory=set)
 
-    def live_services(self, org: str) -> Sequence[LiveService]:
+    def live_services(self, org: str, adopted: object = ()) -> Sequence[LiveService]:
         if not self.is_reachable:
             raise ApplyError("Docker is not started", hint="start it")
         return list(self.services)
 
-    def live_objects(self, org: str) -> Sequence[LiveObject]:
+    def live_objects(self, org: str, adopted: object = ()) -> Sequence[LiveObject]:
         return list(self.objects)
 
     def local_image_id(self, reference: str) -> str:

@@ -35,10 +35,10 @@ class Hands:
     objects: list[LiveObject] = field(default_factory=lambda: [LiveObject("volume", "demo_postgres_data", "v")])
     done: list[str] = field(default_factory=list)
 
-    def live_services(self, _org: str) -> Sequence[LiveService]:
+    def live_services(self, _org: str, _adopted: object = ()) -> Sequence[LiveService]:
         return [*self.services, replace(service("api_migrate", wanted=0), is_job=True)] if self.services else []
 
-    def live_objects(self, _org: str) -> Sequence[LiveObject]:
+    def live_objects(self, _org: str, _adopted: object = ()) -> Sequence[LiveObject]:
         return self.objects
 
     def run_in(self, container: str, command: Sequence[str], *, timeout_s: float = 10.0) -> tuple[int, str]:

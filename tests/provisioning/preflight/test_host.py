@@ -71,7 +71,7 @@ class FakeHost:
         return "27.5.1", 4 * 2**30, "/nowhere/at/all"
 
     def publishers(self, port: int) -> list[str]:
-        return {80: ["demo_traefik"], 81: ["other_traefik"]}.get(port, [])
+        return {79: ["legacy"], 80: ["demo_traefik"], 81: ["other_traefik"]}.get(port, [])
 
     def is_port_free(self, port: int) -> bool:
         return port == 82
@@ -81,7 +81,7 @@ class FakeHost:
 
 
 def test_ones_own_ports_are_free_and_others_are_counted_never_named() -> None:
-    host = read_host(FakeHost(), "demo", (80, 81, 82, 83), ("web:1", "gone:1"))
+    host = read_host(FakeHost(), "demo", {"legacy"}, (79, 80, 81, 82, 83), ("web:1", "gone:1"))
     assert host.taken == {81: "another service", 83: "a program"}
     assert (host.memory_mib, dict(host.image_ids)) == (4096, {"web:1": "sha256:aa"})
     assert host.free_mib  # of the nearest folder that is there

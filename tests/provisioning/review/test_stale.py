@@ -11,6 +11,7 @@ import pytest
 from blueprints.models import Blueprint, BlueprintFile
 from orgs.models import NeedsRevision, Organization
 from provisioning import actions, planning
+from provisioning.materials import rendering_of
 from provisioning.models import Approval, Plan, Run, SecretVersion, StackState
 from provisioning.review import binding
 from provisioning.secret_store import set_secret
@@ -45,7 +46,7 @@ MOVES: dict[str, Callable[[Plan, FakeDocker, pytest.MonkeyPatch, Any], object]] 
         org=plan.organization, name="bot-token", value="another_value_0123", actor=who
     ),
     "the running objects": lambda _plan, docker, _patch, _who: docker.change(),
-    "the engine's state": lambda _plan, _docker, patch, _who: patch.setattr(binding, "known_state_digest", lambda _slug: "sha256:x"),
+    "the engine's state": lambda _plan, _docker, patch, _who: patch.setattr(binding, "known_state_digest", lambda *_: "sha256:x"),
     "what is deployed": lambda plan, _docker, _patch, _who: StackState.objects.update(applied_blueprint=plan.blueprint),
 }
 
@@ -166,5 +167,5 @@ def test_a_plan_without_changes_approves_itself_and_what_it_stands_for_is_noted(
     assert (empty.state, empty.is_empty, empty.approvals.count()) == (PlanState.APPROVED, True, 0)
     state = StackState.objects.for_org(demo).get()
     assert (state.applied_blueprint, state.applied_digest) == (other, other.digest)
-    assert planning.seen_live(demo.slug, with_tasks=True) == state.live_fingerprint
+    assert planning.seen_live(demo.slug, rendering_of(other), with_tasks=True) == state.live_fingerprint
     assert Run.objects.filter(kind="apply").count() == 1

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('orgs', '0001_initial'),
-        ('provisioning', '0003_host_edge'),
+        ('provisioning', '0004_migration'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
