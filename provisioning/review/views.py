@@ -43,6 +43,7 @@ def _plan_page(request: HttpRequest, plan: Plan, given: dict[str, str], problem:
         "approvals": plan.approvals.select_related("author"), "mine": plan.approvals.filter(author_id=request.user.pk).exists(),
         "runs": plan.runs.exclude(kind=RunKind.PREVIEW), "given": given, "problem": problem,
         "drawn": [change for change in changes if change.change != "changed" and not change.derived],
+        "counts": [(count, op) for op, count in plan.changes.items() if op != "same"],
         "derived": [change.path for change in changes if change.derived],
     }  # fmt: skip
     return render(request, "provisioning/plan.html", context, status=422 if problem else 200)
