@@ -45,6 +45,7 @@ NEEDS_PERMISSION = {
     RunKind.REFRESH: "apply",
     RunKind.DESTROY: "destroy",
     RunKind.VERIFY: "read",
+    RunKind.DRIFT: "read",
 }
 
 
@@ -169,7 +170,7 @@ def request_run(
     """Write a run's row and, after the commit, ring the worker.
 
     Args:
-        kind: preview (needs `blueprint`), apply (needs `plan`), refresh, destroy or verify.
+        kind: preview (needs `blueprint`), apply (needs `plan`), refresh, destroy, verify or drift.
         ring: False when the caller carries it out itself with `run_here`.
     Raises:
         DeniedError: the person may not. KeyReusedError: the key came with another request before.

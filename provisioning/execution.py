@@ -27,6 +27,7 @@ from provisioning.materials import material, rendering_of
 from provisioning.models import Plan, Run, StackState
 from provisioning.operations import EngineError, Outcome, Request, Spare, Verb, run_operation
 from provisioning.recorder import LeaseLostError, Recorder
+from provisioning.review import drift
 from provisioning.review.announcing import announce
 from provisioning.review.observed import differences, mismatch_error
 from provisioning.states import PlanState, RunKind, RunState
@@ -35,7 +36,7 @@ from provisioning.verify import verify
 from sprocket_v2.errors import ApplyError, SprocketError, StaleError
 
 MAX_DELIVERIES = 3
-DEADLINE_S = {RunKind.PREVIEW: 300.0, RunKind.APPLY: 3000.0, RunKind.REFRESH: 600.0, RunKind.DESTROY: 1200.0}
+DEADLINE_S = {RunKind.PREVIEW: 300.0, RunKind.APPLY: 3000.0, RunKind.REFRESH: 600.0, RunKind.DESTROY: 1200.0, RunKind.DRIFT: 300.0}
 _log = logging.getLogger(__name__)
 _spare: Spare | None = None
 
@@ -195,6 +196,13 @@ class _Execution:
         if _has_backups(rendering):
             backup_actions.note(self.org)
         self._ended(RunState.SUCCEEDED, verdict=verdict.as_dict())
+
+    def _drift(self) -> None:
+        found = drift.look(self.org, self._folder, self._operate, self.recorder.say)
+        with transaction.atomic():
+            self._remember()  # nothing but that it is our lease
+            drift.keep(self.org, self.run, found)
+        self._ended(RunState.SUCCEEDED, changes={"drifted": len(found)} if found else {})
 
     # Parts of them
 

@@ -36,6 +36,7 @@ class RunKind(StrEnum):
     REFRESH = "refresh"
     DESTROY = "destroy"
     VERIFY = "verify"
+    DRIFT = "drift"
 
 
 PLAN_MOVES: dict[PlanState, frozenset[PlanState]] = {

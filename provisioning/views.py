@@ -21,6 +21,7 @@ from provisioning.models import Plan, Run, SecretVersion, StackState
 from provisioning.preflight.known import findings
 from provisioning.preflight.result import gathered
 from provisioning.progress import engine_progress
+from provisioning.review.drift import standing
 from provisioning.review.page import SIGNS
 from provisioning.secret_store import secret_versions, set_secret
 from provisioning.states import FINISHED, RunKind
@@ -55,7 +56,7 @@ def organization(request: HttpRequest, org: Organization) -> HttpResponse:
         "org": org, "state": state, "verdict": _verdict(state), "newest": newest, "needs": needs, "runs": runs, "plan": plan,
         "applied": applied, "access": _access(applied or newest), "stand_ins": _is_stand_in(applied or newest), "shares_ports": _shares_ports(applied),
         "is_current": bool(newest and needs and newest.needs_revision_id == needs.pk), "missing": _missing(org) if needs else [],
-        "backup": _backup(applied, state),
+        "backup": _backup(applied, state), "drift": standing(org) if applied else None,
         "open_run": next((run for run in runs if not run.is_finished), None), "engine": engine_progress(),
     }  # fmt: skip
     return render(request, "provisioning/organization.html", context)

@@ -24,6 +24,8 @@ _BELONGS = {
     "plan-approve": "runs",
     "plan-send-back": "runs",
     "settings-set": "settings",
+    "drift": "organization",
+    "drift-dismiss": "organization",
     "blueprint": "compare",
     "blueprint-lines": "compare",
     "people-set": "people",

@@ -1,4 +1,4 @@
-"""Rows of reviewing: an organization's rules, comments on a plan, announcements that wait to be sent. No decisions.
+"""Rows of reviewing: an organization's rules, comments on a plan, announcements that wait to be sent, what drift was found. No decisions.
 
 Whose webhook it is lives in the secret store under `WEBHOOK`; no row here holds an address.
 """
@@ -68,3 +68,23 @@ class Announcement(models.Model):
 
     def __str__(self) -> str:
         return f"plan {self.plan_id} {self.moment}, tried {self.attempts} times"
+
+
+class DriftReport(models.Model):
+    """What one look at the running objects found to differ from what was applied. `differences` is empty where all is in sync."""
+
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    run = models.OneToOneField("provisioning.Run", on_delete=models.CASCADE, related_name="drift_report")
+    blueprint = models.ForeignKey("blueprints.Blueprint", null=True, on_delete=models.SET_NULL, related_name="+")
+    differences = models.JSONField(default=list)
+    dismissed_until = models.DateField(null=True)
+    dismissed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created = models.DateTimeField(auto_now_add=True)
+
+    objects = OrgQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"drift of {self.organization_id}: {len(self.differences)} differences"

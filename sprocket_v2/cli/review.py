@@ -1,17 +1,18 @@
-"""`send-back`, `history`, `rollback`, `org set`, `org webhook`: what reviewers and owners do."""
+"""`send-back`, `history`, `rollback`, `drift`, `org set`, `org webhook`: what reviewers and owners do."""
 
 from __future__ import annotations
 
 import getpass
 import os
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from sprocket_v2.cli.deployments import As, Slug, actor_for, organization, plan_named
-from sprocket_v2.cli.output import is_interactive, out, table
+from sprocket_v2.cli.output import DONE, FAILED, is_interactive, out, table
 from sprocket_v2.cli.plans import plan_data, plan_words
-from sprocket_v2.errors import SetupError, SprocketError
+from sprocket_v2.errors import SetupError, SprocketError, VerifyError
 
 _SWITCH = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
 
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command("send-back")(send_back_command)
     app.command("history")(history_command)
     app.command("rollback")(rollback_command)
+    app.command("drift")(drift_command)
 
 
 def send_back_command(
@@ -123,3 +125,32 @@ def org_webhook(
         raise SetupError("no address was given", hint="`--remove` forgets the one that is set", where="webhook")
     set_webhook(org=row, actor=actor_for(row, as_), url=url, via="cli")
     out.result({"org": org, "webhook": not remove}, f"The webhook of {org} is {'removed' if remove else 'set'}.")
+
+
+def drift_command(
+    org: Slug,
+    dismiss_until: Annotated[
+        datetime | None, typer.Option("--dismiss-until", formats=["%Y-%m-%d"], help="Say that what was found is known, until this day.")
+    ] = None,
+    code: Annotated[bool, typer.Option("--exit-code", help="Exit 1 when something differs.")] = False,
+    as_: As = None,
+) -> None:
+    """Look whether what runs is still what was applied. Changes nothing."""
+    row = organization(org)
+    actor = actor_for(row, as_)
+    from provisioning.actions import request_run, run_here
+    from provisioning.review.drift import dismiss, standing
+
+    if dismiss_until:
+        report = dismiss(org=row, actor=actor, until=dismiss_until.date(), via="cli")
+        out.result({"dismissed_until": report.dismissed_until}, f"Dismissed until {report.dismissed_until}.")
+        return
+    run = run_here(request_run(org=row, kind="drift", actor=actor, ring=False))
+    if str(run.state) != "succeeded":
+        error = run.error or {}
+        raise VerifyError(str(error.get("message", "the look failed")), hint=str(error.get("hint", "")), where=org)
+    now = standing(row)
+    found = now.report.differences if now.report else []
+    rows = [(d["kind"], d["resource"], ", ".join(d["fields"])) for d in found]
+    out.result({"state": now.state, "differences": found}, now.words + (f"\n{table(rows, ('', 'resource', 'fields'))}" if rows else ""))
+    raise typer.Exit(FAILED if code and found else DONE)

@@ -132,3 +132,36 @@ say(rendering_of(Blueprint.objects.for_org(org).get(number=NUMBER)).lock["images
         ID=back["id"],
     )
     assert again == ["approved", []]
+
+
+def test_drift_is_found_by_field_changes_nothing_and_is_put_back(plane: ControlPlane) -> None:
+    look = """
+from provisioning.review.drift import standing
+run = actions.run_here(actions.request_run(org=org, kind="drift", actor=alice, ring=False))
+now = standing(org)
+say({**brief(run), "words": now.words, "found": now.report.differences if now.report else None})
+"""
+    assert plane.ask(look)["words"] == "in sync"
+    connect()._change(f"{plane.slug}_redis", lambda spec: spec["Labels"].update({"by-hand": "yes"}))
+    connect().remove("service", f"{plane.slug}_bot")
+    before = (live_fingerprint(connect(), plane.slug), plane.ask(STATE))
+    seen = plane.ask(look)
+    assert (seen["state"], seen["words"]) == ("succeeded", "drifted (2)"), seen["error"]
+    found = {item["resource"]: item for item in seen["found"]}
+    assert found["service/bot"]["kind"] == "removed"
+    assert found["service/redis"]["kind"] == "changed"
+    assert found["service/redis"]["fields"] == ["labels.by-hand"]
+    assert (live_fingerprint(connect(), plane.slug), plane.ask(STATE)) == before
+
+    back = plane.ask(
+        """
+from provisioning.review.facts import applied_blueprint
+plan = actions.plan_from(actions.request_run(org=org, kind="preview", actor=alice, blueprint=applied_blueprint(org), ring=False))
+actions.approve(plan=plan, actor=alice, reason="put back what somebody did by hand")
+say({"id": plan.pk, "steps": sorted([s["op"], s["resource"]] for s in plan.steps)})
+"""
+    )
+    assert back["steps"] == [["create", "service/bot"], ["update", "service/redis"]]
+    done = plane.ask(APPLY, ID=back["id"])
+    assert done["state"] == "succeeded", done["error"]
+    assert plane.ask(look)["words"] == "in sync"
