@@ -6,6 +6,7 @@ own files: the files already say it. It is compared with them, so that a plan st
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -32,14 +33,28 @@ class Layer:
     """One stack of a bundle.
 
     Attributes:
+        file: path of its stack.yml in the bundle; the files it names are relative to that.
         outputs: what later layers may ask for, by name; never a secret.
         told: what former layers have to say, and its value.
     """
 
     name: str
+    file: str
     stack: StackSpec
     outputs: Mapping[str, str]
     told: tuple[Told, ...]
+
+
+def path_beside(stack_file: str, file: str) -> str:
+    """A file that a stack.yml names, as a path in the bundle: `../config/a` of `layer_1/stack.yml` is `config/a`.
+
+    Raises:
+        PreviewError: it leaves the bundle.
+    """
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(stack_file), file))
+    if path.startswith(("../", "/")):
+        raise PreviewError(f"{file} leaves the bundle", hint="render the bundle again", where=stack_file)
+    return path
 
 
 def stack_name(slug: str, layer: str) -> str:
@@ -62,14 +77,14 @@ def read_layers(blueprint: Mapping[str, Any], lock: Mapping[str, Any], files: Ma
     image_ids = {key: str(image["local_id"]) for key, image in lock["images"].items()}
     entries = blueprint.get("stacks")
     if not entries:
-        return (Layer("", read_stack(files[STACK], slug, image_ids), {}, ()),)
+        return (Layer("", STACK, read_stack(files[STACK], slug, image_ids), {}, ()),)
     _refuse_names([str(entry["name"]) for entry in entries])
     found: list[Layer] = []
     for entry in entries:
         stack = read_stack(files[str(entry["file"])], slug, image_ids, is_estate=True)
         name = str(entry["name"])
         outputs = {output: _value(name, output, said, stack) for output, said in (entry.get("outputs") or {}).items()}
-        found.append(Layer(name, stack, outputs, _told(name, stack, entry.get("references") or {}, found)))
+        found.append(Layer(name, str(entry["file"]), stack, outputs, _told(name, stack, entry.get("references") or {}, found)))
     return tuple(found)
 
 

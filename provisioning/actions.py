@@ -27,13 +27,15 @@ from provisioning import execution, layers, planning, secret_store
 from provisioning.docker_door import docker_reader
 from provisioning.engine_events import Event
 from provisioning.host_edge import actions as host_edge
+from provisioning.layers import EngineError, Operate
 from provisioning.materials import Basis, material, rendering_of
 from provisioning.models import Plan, Run, StackState, next_number
-from provisioning.operations import EngineError, Operate, Outcome, Request, run_operation
+from provisioning.operations import Outcome, Request, run_operation
 from provisioning.review import decisions
 from provisioning.states import FINISHED, PlanState, RunKind, RunState
 from provisioning.verdict import Verdict
-from provisioning.verify import verify
+from provisioning.verify_estate import verify_bundle
+from provisioning.virtual_ips import virtual_ip_warning
 from sprocket_v2.errors import ApplyError, PreviewError, SprocketError, StaleError
 
 _log = logging.getLogger(__name__)
@@ -61,6 +63,7 @@ class PreviewResult:
         basis: `empty-host` when it was made without an engine; then everything is a *create*.
         missing: names of secrets somebody still has to bring before an apply.
         edge: what happens to the host's edge, in words; empty where the deployment has nothing to do with it.
+        warning: what will not work on this machine, in words; empty where nothing is known to be in its way.
     """
 
     basis: Basis
@@ -69,6 +72,7 @@ class PreviewResult:
     missing: tuple[str, ...]
     duration_s: float
     edge: str = ""
+    warning: str = ""
 
     @property
     def has_changes(self) -> bool:
@@ -95,7 +99,8 @@ def preview_now(*, org: Organization, rendering: Rendering, on_event: OnEvent | 
         finally:
             shutil.rmtree(stuff.run_dir, ignore_errors=True)
         missing = tuple(item.name for item in secret_store.missing_secrets(org, stuff.wanted))
-    return PreviewResult(basis, outcome.changes, outcome.steps, missing, outcome.duration_s, effect.words if effect else "")
+    words, warning = effect.words if effect else "", virtual_ip_warning(rendering)
+    return PreviewResult(basis, outcome.changes, outcome.steps, missing, outcome.duration_s, words, warning)
 
 
 def _operate(on_event: OnEvent | None) -> Operate:
@@ -247,7 +252,7 @@ def verify_now(*, org: Organization) -> Verdict:
     if state is None or state.applied_blueprint is None:
         raise ApplyError("nothing is deployed", hint="propose, approve and apply a blueprint first", where=org.slug)
     rendering = rendering_of(state.applied_blueprint)
-    verdict = verify(rendering.blueprint, rendering.lock, docker_reader())
+    verdict = verify_bundle(rendering, docker_reader())
     StackState.objects.for_org(org).update(last_verdict=verdict.as_dict())
     return verdict
 

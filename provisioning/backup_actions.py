@@ -148,6 +148,7 @@ def restore_to_scratch(*, org: Organization, name: str, actor: Any, on_step: OnS
     text = place.ask("restore-scratch", name)
     live = backups.read_rows(place.ask("count"))
     restored = Restored(name, backups.read_rows(text), live, backups.read_took_s(text))
+    _note_tried(org, restored)
     record(org=org, actor=actor, what="backup tried", detail=f"{name}: {sum(restored.rows.values())} rows", via="cli")
     return restored
 
@@ -181,6 +182,7 @@ def restore_live(
         restored = Restored(name, backups.read_rows(text), {}, backups.read_took_s(text), first)
         StackState.objects.for_org(org).update(live_fingerprint="")
         _note(org, place)
+        _note_tried(org, restored)
     record(org=org, actor=actor, what="backup restored", detail=f"{name}; before it {first or 'none was taken'}", via="cli")
     return restored
 
@@ -327,8 +329,16 @@ def note(org: Organization) -> None:
 def _note(org: Organization, place: Place) -> None:
     found = backups.read_listing(place.ask("newest", limit_s=20.0))
     seen = {"name": found[0].name, "bytes": found[0].bytes} if found else {"name": "", "bytes": 0}
-    secret_store.stack_state(org)
-    StackState.objects.for_org(org).update(backups={**seen, "seen": datetime.now(UTC).isoformat(timespec="seconds")})
+    known = secret_store.stack_state(org).backups or {}
+    kept = {"tried": known["tried"]} if "tried" in known else {}
+    StackState.objects.for_org(org).update(backups={**seen, "seen": datetime.now(UTC).isoformat(timespec="seconds"), **kept})
+
+
+def _note_tried(org: Organization, restored: Restored) -> None:
+    """Keep which backup was brought back last, when, and how long it took: a restore nobody tried is a hope."""
+    tried = {"name": restored.name, "at": datetime.now(UTC).isoformat(timespec="seconds"), "took_s": restored.took_s}
+    state = secret_store.stack_state(org)
+    StackState.objects.for_org(org).update(backups={**(state.backups or {}), "tried": tried})
 
 
 def note_all() -> None:

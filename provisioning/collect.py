@@ -47,9 +47,10 @@ def collect(
         value = _read(org.slug, rendering, item, name, reader, beat, Patience(0 if is_kept else patience_s))
         if not value and not is_kept:
             raise _missing(org.slug, item, name, patience_s)
-        if value and secret_store.keep_collected(org, item, value):
+        is_new = bool(value) and secret_store.keep_collected(org, item, value)
+        if is_new:
             say(f"{item.name}: taken from {name} and sealed")
-        if not secret_store.is_kept(org, item) or (value and is_kept and secret_store.secret_versions(org)[item.name] != item.version):
+        if is_new and secret_store.secret_versions(org)[item.name] != item.version:
             raise StaleError(
                 f"{name} has made another {item.name} than the blueprint's version {item.version}",
                 hint="make a new blueprint, which names the new version, then a new plan",

@@ -102,6 +102,7 @@ class Step:
 
     Attributes:
         reasons: input paths that force a replacement.
+        layer: of the stack it is in, which is the first word of `resource` then; empty where the organization has one stack.
     """
 
     resource: str
@@ -110,6 +111,7 @@ class Step:
     op: str
     fields: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    layer: str = ""
 
 
 class Steps:

@@ -22,17 +22,17 @@ from provisioning.docker_door import docker_reader
 from provisioning.engine_events import Event
 from provisioning.host_edge import actions as host_edge
 from provisioning.host_edge.claims import Shared, shared_of
+from provisioning.layers import EngineError
 from provisioning.live import adopted_of, live_fingerprint
 from provisioning.materials import material, rendering_of
 from provisioning.models import Plan, Run, StackState
-from provisioning.operations import EngineError, Outcome, Request, Spare, Verb, run_operation
+from provisioning.operations import Outcome, Request, Spare, Verb, run_operation
 from provisioning.recorder import LeaseLostError, Recorder
 from provisioning.review import drift
 from provisioning.review.announcing import announce
 from provisioning.review.observed import differences, mismatch_error
 from provisioning.states import PlanState, RunKind, RunState
-from provisioning.verdict import Verdict
-from provisioning.verify import verify
+from provisioning.verify_estate import verify_bundle
 from sprocket_v2.errors import ApplyError, SprocketError, StaleError
 
 MAX_DELIVERIES = 3
@@ -191,7 +191,7 @@ class _Execution:
         if blueprint is None:
             raise ApplyError("nothing is deployed", hint="propose, approve and apply a blueprint first", where=self.org.slug)
         rendering = rendering_of(blueprint)
-        verdict = self._verdict(rendering.blueprint, rendering.lock)
+        verdict = verify_bundle(rendering, docker_reader(), beat=self.recorder.beat)
         self._remember(last_verdict=verdict.as_dict())
         if _has_backups(rendering):
             backup_actions.note(self.org)
@@ -217,13 +217,18 @@ class _Execution:
             on_event=self.recorder.take,
             deadline_s=DEADLINE_S[RunKind(self.run.kind)],
             should_stop=self.recorder.should_stop,
-            on_start=self.recorder.started,
+            on_start=self._started if request.layer else self.recorder.started,
             spare=_spare,
         )
         self.recorder.flush()
         if not outcome.ok:
             raise EngineError(outcome)
         return outcome
+
+    def _started(self, pid: int, started: str, mark: str) -> None:
+        """While one layer's child works, the next one's begins with its imports."""
+        self.recorder.started(pid, started, mark)
+        refill_spare()
 
     def _without_plan(self, op: Verb, blueprint: Blueprint | None) -> Outcome:
         if blueprint is None:
@@ -260,7 +265,7 @@ class _Execution:
     def _applied(self, plan: Plan, rendering: Rendering, outcome: Outcome, unlike: tuple[str, ...]) -> None:
         edge_error = self._join_edge(shared_of(rendering.blueprint))
         self.recorder.say("looking whether it works")
-        verdict = self._verdict(rendering.blueprint, rendering.lock)
+        verdict = verify_bundle(rendering, docker_reader(), beat=self.recorder.beat)
         self._remember(
             applied_blueprint=plan.blueprint,
             applied_digest=rendering.digest,
@@ -300,9 +305,6 @@ class _Execution:
             reason = error.error["message"] if not moved else "its apply ended half-way; what was done stays"
             plan.move(PlanState.STALE, reason=reason)
         self._remember(state_digest=error.outcome.state_digest, live_fingerprint="", applied_digest="")
-
-    def _verdict(self, blueprint: Any, lock: Any) -> Verdict:  # noqa: ANN401 - JSON
-        return verify(blueprint, lock, docker_reader(), beat=self.recorder.beat)
 
     def _remember(self, **values: Any) -> None:  # noqa: ANN401 - columns of StackState
         """Note what is known of the stack, under our lease only."""

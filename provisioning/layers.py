@@ -13,12 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.materials import Basis, Material
-from provisioning.operations import EngineError, Operate, Outcome, Request, Verb
+from provisioning.operations import Outcome, Request, Verb
 from provisioning.state import digest_over
 
+Operate = Callable[[Request], Outcome]
 Say = Callable[[str], None]
 Between = Callable[[str], None]
 _MANY = "layers"  # the key that tells an engine plan of several stacks from the engine's own
+
+
+class EngineError(Exception):
+    """An operation that did not go well, with its outcome."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__((outcome.error or {}).get("message", "the engine failed"))
+        self.outcome = outcome
+        self.error: dict[str, Any] = dict(outcome.error or {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,18 +116,6 @@ class Outcome:
     has_result: bool = True
 
 
-class EngineError(Exception):
-    """An operation that did not go well, with its outcome."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__((outcome.error or {}).get("message", "the engine failed"))
-        self.outcome = outcome
-        self.error: dict[str, Any] = dict(outcome.error or {})
-
-
-Operate = Callable[[Request], Outcome]
-
-
 def child_environment(parent: Mapping[str, str], mark: str) -> dict[str, str]:
     """The child's whole environment: names on the allow list, and what we add."""
     kept = {name: parent[name] for name in (*ALLOWED, *ALLOWED_FOR_S3) if name in parent}

@@ -15,17 +15,18 @@ from provisioning import layers, secret_store
 from provisioning.certificates import refuse_wrong_pairs
 from provisioning.docker_door import docker_reader
 from provisioning.host_edge.actions import effect_of
-from provisioning.layers import Between, Say, nothing
+from provisioning.layers import Between, Operate, Say, nothing
 from provisioning.live import adopted_of, live_fingerprint
 from provisioning.materials import Basis, Material, has_state, known_state_digest, material, rendering_of, secret_versions_of
 from provisioning.models import Plan, Run, StackState, next_number
-from provisioning.operations import Operate, Outcome
+from provisioning.operations import Outcome
 from provisioning.preflight.result import Result, gathered, refuse_blocks
 from provisioning.review.announcing import told_of
 from provisioning.review.binding import plan_digest, refuse_moved, seen_now
 from provisioning.review.facts import look_at_host, review_of
 from provisioning.review.parts import stale_words
 from provisioning.states import PlanState, RunKind, RunState
+from provisioning.virtual_ips import virtual_ip_warning
 from sprocket_v2.errors import PreviewError, SprocketError, StaleError
 
 SINGLE = (("", STACK),)
@@ -66,6 +67,10 @@ def make_plan(
             org, blueprint, rendering, author, state_digest=digest, live=live or "", changes={}, steps=[], edge=edge, review=review
         )
     refuse_unfit_layers(org, rendering)
+    warning = virtual_ip_warning(rendering) if basis == "live" else ""
+    if warning:
+        say(warning)
+        checks.append(Result("host/virtual-ips", "warn", f"{warning}."))
     drift: Sequence[Mapping[str, Any]] = ()
     with material(org, rendering, name) as stuff:
         if basis == "live" and may_have_drifted(org, rendering):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pulumi
 
 from blueprints.compose import STAGES, Part, ServiceArgs
-from blueprints.layers import Layer, Told, read_layers, stack_name, told_otherwise
+from blueprints.layers import Layer, Told, path_beside, read_layers, stack_name, told_otherwise
 from blueprints.rendering import STACK
 from provisioning.providers.wire import PACKAGE, to_plain
 
@@ -81,7 +81,7 @@ class _Program:
         self.made[kind, part.name] = Resource(kind, f"{kind.lower()}/{part.key}", all_props, options)
 
     def _content(self, part: Part) -> dict[str, object]:
-        return {} if part.external else {"data": (self.folder / part.file).read_text(encoding="utf-8")}
+        return {} if part.external else {"data": (self.folder / path_beside(self.layer.file, part.file)).read_text(encoding="utf-8")}
 
     def _reference(self, part: Part) -> dict[str, object]:
         name = part.key

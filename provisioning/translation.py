@@ -88,7 +88,7 @@ class Translation:
         fields = tuple(metadata.detailed_diff or metadata.diffs or ())
         fields = fields if plain_op(op) in {"update", "replace"} else ()
         reasons = tuple(metadata.keys or ()) if plain_op(op) == "replace" else ()
-        self.steps.add(Step(resource, component, metadata.type, op, fields, reasons))
+        self.steps.add(Step(resource, component, metadata.type, op, fields, reasons, self.layer))
         self.emitter.emit(kind, urn=metadata.urn, resource=resource, component=component, op=plain_op(op), fields=fields)
 
     def _diagnostic(self, event: Any) -> None:  # noqa: ANN401 - DiagnosticEvent

@@ -68,11 +68,11 @@ def _backup(applied: Any, state: StackState | None) -> dict[str, Any]:  # noqa: 
 
 
 def _access(blueprint: Any) -> dict[str, Any] | None:  # noqa: ANN401 - a row
-    return rendering_of_row(blueprint).blueprint["access"]["canonical"] if blueprint else None
+    return rendering_of_row(blueprint).blueprint.get("access", {}).get("canonical") if blueprint else None
 
 
 def _is_stand_in(blueprint: Any) -> bool:  # noqa: ANN401 - a row
-    return bool(blueprint) and rendering_of_row(blueprint).blueprint["images"] == "stand-in"
+    return bool(blueprint) and rendering_of_row(blueprint).blueprint.get("images") == "stand-in"
 
 
 def _shares_ports(blueprint: Any) -> bool:  # noqa: ANN401 - a row

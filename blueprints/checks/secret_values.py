@@ -9,6 +9,31 @@ from blueprints.estate.model import WITHHELD
 from blueprints.estate.secrecy import scan_text, secret_words, why_secret
 
 _LOCAL = "local-"  # a league's own, whose form only the league knows
+# In a program a name says nothing: `password = read(...)`. Only what has a secret's own form counts there, and in prose.
+_PROGRAMS = (
+    ".py",
+    ".ts",
+    ".tsx",
+    ".js",
+    ".mjs",
+    ".cjs",
+    ".go",
+    ".rs",
+    ".java",
+    ".kt",
+    ".rb",
+    ".php",
+    ".c",
+    ".h",
+    ".cs",
+    ".lua",
+    ".css",
+    ".html",
+    ".j2",
+    ".md",
+    ".rst",
+    ".sum",
+)
 MAX_OF_ONE_FILE = 5  # places told of one file; the rest is counted
 
 
@@ -46,6 +71,8 @@ def _scanned(texts: Mapping[str, str], references: Collection[str] = ()) -> tupl
     for path, text in texts.items():
         lines = text.splitlines()
         hits = [hit for hit in scan_text(text) if not any(f'"{name}"' in lines[hit.line - 1] for name in references)]
+        if path.endswith(_PROGRAMS):
+            hits = [hit for hit in hits if hit.kind.startswith("looks like")]
         found += [Found(f"{path}:{hit.line}", f"{hit.name}: {hit.kind}" if hit.name else hit.kind) for hit in hits[:MAX_OF_ONE_FILE]]
         if len(hits) > MAX_OF_ONE_FILE:
             found.append(Found(path, f"and {len(hits) - MAX_OF_ONE_FILE} more"))

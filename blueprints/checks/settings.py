@@ -203,12 +203,13 @@ def _is_read(service: Service, path: str) -> bool:
     own = _OWN_FILES.get(service.family, ())
     if any(path == known or (known.endswith("/") and path.startswith(known)) for known in own):
         return True
+    first = next(iter((*service.args.entrypoint, *service.args.command)), "")
+    if any(mount.type == "bind" and mount.target == first for mount in service.args.mounts):
+        return True  # a script of the machine starts it, and nobody here can see what that reads
     others = "\n".join(config.text or "" for config in service.configs if config.path != path)
     said = f"{service.words}\n{others}"
     folder = path.rpartition("/")[0]
-    named = path in said or (folder.count("/") > 1 and re.search(rf"{re.escape(folder)}(?:/?(?:\s|\"|'|$))", said) is not None)
-    # An image started as its makers meant it, with another entry point of ours or not, reads a script that it is.
-    return bool(named) or path in service.args.entrypoint or path in service.args.command
+    return path in said or (folder.count("/") > 1 and re.search(rf"{re.escape(folder)}(?:/?(?:\s|\"|'|$))", said) is not None)
 
 
 def settings_take_effect(subject: Subject) -> Answer:

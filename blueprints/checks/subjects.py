@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 
 from blueprints.catalog import TEMPLATES, Catalog
@@ -14,7 +15,9 @@ from blueprints.estate.model import Estate
 from blueprints.manifest import Manifest, Wanted
 from blueprints.rendering import Rendering
 from orgs.needs import Needs
+from sprocket_v2.errors import SetupError
 
+KNOWN = ".sprocket-known-secrets"
 MAX_FILE = 1024 * 1024  # what is larger, or no text, is no place where people write secrets by hand
 MAX_FILES = 5000
 MAX_HISTORY = 64 * 1024 * 1024
@@ -41,19 +44,60 @@ def subject_of_estate(estate: Estate, name: str) -> Subject:
     return Subject(name, estate, texts=texts or None)
 
 
-def subject_of_folder(folder: Path) -> Subject:
-    """The subject of a folder that is no bundle: its files and what its repository once held, for the secret scan."""
-    return Subject(str(folder), Estate(()), texts=dict(_files(folder)), history=history_of(folder))
+def subject_of_folder(folder: Path, *, with_history: bool = True) -> Subject:
+    """The subject of a folder that is no bundle: its files and what its repository once held, for the secret scan.
+
+    Raises:
+        SetupError: its list of known places has a line without a reason.
+    """
+    known = known_places(folder)
+    texts = {path: text for path, text in _files(folder) if not _is_known(path, known)}
+    history = history_of(folder) if with_history else None
+    if history is not None:
+        history = {place: text for place, text in history.items() if not _is_known(place.partition(":")[2], known)}
+    return Subject(str(folder), Estate(()), texts=texts, history=history)
+
+
+def known_places(folder: Path) -> tuple[str, ...]:
+    """Paths that somebody looked at and found to hold no real secret; a file of the folder lists them, each with its reason.
+
+    Raises:
+        SetupError: a line without a reason.
+    """
+    file = folder / KNOWN
+    found = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines() if file.is_file() else (), 1):
+        pattern, sign, why = line.partition("#")
+        if pattern.strip() and not (sign and why.strip()):
+            raise SetupError(
+                f"{pattern.strip()} is left out without a reason", hint="write `path  # why it holds no secret`", where=f"{file}:{number}"
+            )
+        if pattern.strip():
+            found.append(pattern.strip())
+    return tuple(found)
+
+
+def _is_known(path: str, known: tuple[str, ...]) -> bool:
+    return path == KNOWN or any(fnmatch(path, pattern) for pattern in known)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, str]]:
-    for number, file in enumerate(sorted(folder.rglob("*"))):
+    for file in _listed(folder)[:MAX_FILES]:
         parts = file.relative_to(folder).parts
-        if number >= MAX_FILES or not file.is_file() or file.is_symlink() or _LEFT_OUT & set(parts) or file.stat().st_size > MAX_FILE:
+        if not file.is_file() or file.is_symlink() or _LEFT_OUT & set(parts) or file.stat().st_size > MAX_FILE:
             continue
         content = file.read_bytes()
         if b"\0" not in content:
             yield "/".join(parts), content.decode("utf-8", "replace")
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What git has or would take, where the folder is a repository; everything, where it is none."""
+    if (folder / ".git").exists():
+        command = ["git", "-C", str(folder), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        listed = subprocess.run(command, capture_output=True, check=False, timeout=60).stdout.decode("utf-8", "replace")
+        return sorted(folder / name for name in listed.split("\0") if name)
+    return sorted(folder.rglob("*"))
 
 
 def history_of(folder: Path) -> dict[str, str] | None:

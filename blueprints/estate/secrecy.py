@@ -69,10 +69,10 @@ _HARMLESS = re.compile(
 )
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _PAIR = re.compile(
-    r"""(?P<q>["']?)(?P<name>-{0,2}[A-Za-z_][\w.-]{0,200})(?P=q)\s*(?::=|=>|[:=])\s*"""
+    r"""(?<![\w.-])(?P<q>["']?)(?P<name>-{0,2}[A-Za-z_][\w.-]{0,200})(?P=q)\s*(?::=|=>|[:=])\s*"""
     r"""(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;}{\]\["'#][^\s,;}\]]*)?"""
 )
-_FLAG = re.compile(r"""["']?(?P<name>--?[A-Za-z][\w-]{2,80})["']?[\s,]+(?P<value>"[^"]*"|'[^']*'|[^\s,\]"'-][^\s,\]"']*)""")
+_FLAG = re.compile(r"""(?<![\w-])["']?(?P<name>--?[A-Za-z][\w-]{2,80})["']?[\s,]+(?P<value>"[^"]*"|'[^']*'|[^\s,\]"'-][^\s,\]"']*)""")
 _SETTING = re.compile(
     r"\A\s*(?P<name>[A-Za-z_][\w-]{2,80})\s+(?P<value>[^\s:={}]+)\s*\Z"
 )  # `requirepass x`, as redis.conf and others write

@@ -21,10 +21,10 @@ from orgs.actions import record
 from orgs.models import Organization
 from provisioning import layers
 from provisioning.docker_door import docker_reader
+from provisioning.layers import Operate
 from provisioning.live import adopted_of
 from provisioning.materials import material, rendering_of
 from provisioning.models import Run, StackState, next_number
-from provisioning.operations import Operate
 from provisioning.review.facts import applied_blueprint
 from provisioning.review.rows import DriftReport
 from provisioning.states import FINISHED, RunKind, RunState

@@ -59,9 +59,18 @@ def _text(pieces: Sequence[Piece]) -> str:
 
 
 def steps_of(steps: Sequence[Mapping[str, Any]], comments: Mapping[str, tuple[Comment, ...]]) -> list[dict[str, Any]]:
-    """The steps that do something, each with its sign and its comments."""
-    shown = [step for step in steps if step["op"] != "same"]
-    return [{**step, "sign": SIGNS.get(step["op"], "?"), "comments": comments.get(step["resource"], ())} for step in shown]
+    """The steps that do something, each with its sign and its comments; under its layer's heading, so without the layer in its name."""
+    return [
+        {
+            **step,
+            "layer": step.get("layer", ""),
+            "name": step["resource"].removeprefix(f"{step.get('layer', '')}/"),
+            "sign": SIGNS.get(step["op"], "?"),
+            "comments": comments.get(step["resource"], ()),
+        }
+        for step in steps
+        if step["op"] != "same"
+    ]
 
 
 def services_of(components: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -120,7 +120,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data_dir: Path, dock
     monkeypatch.setattr(operations, "CHILD_MODULE", "tests.provisioning.fake_child")
     monkeypatch.setenv("SPROCKET_PULUMI", "/bin/true")
     check = lambda *_args, **_more: verdict_of([Check("service/demo_web", "Web", stage.verdict_state)])  # type: ignore[arg-type]  # noqa: E731
-    monkeypatch.setattr(execution, "verify", check)
+    monkeypatch.setattr(execution, "verify_bundle", check)
     return stage
 
 

@@ -297,6 +297,16 @@ class DockerSwarm:
                 return False
         return True
 
+    def machine(self) -> dict[str, Any]:
+        """Docker's own words on where it runs: `info`, `nodes`, `swarm`, and whether its paths are this process's (`is_local`)."""
+        with _words("reading the machine"):
+            return {
+                "info": self._api.info(),
+                "nodes": self._api.nodes(),
+                "swarm": self._api.inspect_swarm(),
+                "is_local": self._is_local,
+            }
+
     # --- reading for verify, plans and pages (provisioning.live.LiveReader)
 
     def live_services(self, org: str, adopted: Adopted = NONE_ADOPTED) -> list[LiveService]:
