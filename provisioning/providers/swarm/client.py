@@ -318,8 +318,8 @@ class DockerSwarm:
                 mine = {str(service["ID"]) for service in services}
                 services += [s for s in self._api.services() if s["Spec"]["Name"] in names and str(s["ID"]) not in mine]
             tasks: list[Data] = self._api.tasks(filters={"label": f"{NAMESPACE}={org}"}) if services and not names else []
-            if services and not tasks:
-                tasks = self._api.tasks()
+            if {str(service["ID"]) for service in services} - {str(task["ServiceID"]) for task in tasks}:
+                tasks = self._api.tasks()  # not all of them carry the label: an estate's do not
         by_service: dict[str, list[Data]] = {}
         for task in sorted(tasks, key=lambda item: str(item["CreatedAt"]), reverse=True):
             by_service.setdefault(str(task["ServiceID"]), []).append(task)
