@@ -188,7 +188,7 @@ def test_a_plan_made_without_the_engine_is_refused_once_a_layers_state_moved(
     monkeypatch.setattr(planning, "known_state_digest", lambda _slug, _layers: "sha256:elsewhere")
     run = _applied(plan, alice)
     assert run.error is not None
-    assert (run.error["kind"], run.error["message"]) == ("stale", "the state has moved since this was previewed")
+    assert (run.error["kind"], run.error["message"]) == ("stale", "plan is stale: the engine's state moved")
 
 
 def test_without_docker_all_layers_are_previewed_on_one_empty_state(make: Make, engine: Engine, docker: FakeDocker, alice: Any) -> None:

@@ -265,6 +265,16 @@ class DockerSwarm:
             self._network_names[network_id] = str(found["Name"])
         return self._network_names[network_id]
 
+    def about(self) -> tuple[str, int, str]:
+        """Docker's version, its machine's memory in bytes, and the folder of its data; that is empty for an engine elsewhere."""
+        with _words("reading the engine"):
+            info: Data = self._api.info()
+        return (
+            str(info.get("ServerVersion", "")),
+            int(info.get("MemTotal") or 0),
+            str(info.get("DockerRootDir", "")) if self._is_local else "",
+        )
+
     def publishers(self, port: int) -> list[str]:
         """Names of services that publish a port on the machine."""
         with _words("reading services"):
