@@ -59,6 +59,7 @@ golden: ## rewrite the golden cases; review them like code
 	@$(PYTHON) tools/setup/bootstrap.py dev
 	@$(RUN) -m tools.golden
 	@$(RUN) -m tools.catalogue
+	@$(RUN) -m tools.incidents
 
 lock: ## lock dependencies anew, with hashes and without addresses
 	@$(PYTHON) tools/setup/bootstrap.py dev

@@ -39,6 +39,7 @@ def blueprint_data(resolution: Resolution, rows: Sequence[Route], files: Mapping
                 "inputs": dict(component.inputs),
                 "interruption": component.manifest.interruption,
                 "noticed_by": component.manifest.noticed_by,
+                "backup": component.manifest.backup,
                 "gap_s": max(s.gap_s for s in component.services),
             }
             for component in resolution.components

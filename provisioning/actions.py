@@ -23,16 +23,18 @@ from blueprints.rendering import Rendering
 from orgs import access
 from orgs.actions import record
 from orgs.models import Organization
-from provisioning import execution, planning, secret_store
+from provisioning import execution, layers, planning, secret_store
 from provisioning.docker_door import docker_reader
 from provisioning.engine_events import Event
 from provisioning.host_edge import actions as host_edge
+from provisioning.layers import EngineError, Operate
 from provisioning.materials import Basis, material, rendering_of
 from provisioning.models import Approval, Plan, Run, StackState, next_number
-from provisioning.operations import run_operation
+from provisioning.operations import Outcome, Request, run_operation
 from provisioning.states import FINISHED, PlanState, RunKind, RunState
 from provisioning.verdict import Verdict
-from provisioning.verify import verify
+from provisioning.verify_estate import verify_bundle
+from provisioning.virtual_ips import virtual_ip_warning
 from sprocket_v2.errors import ApplyError, PreviewError, SprocketError, StaleError
 
 _log = logging.getLogger(__name__)
@@ -58,6 +60,7 @@ class PreviewResult:
         basis: `empty-host` when it was made without an engine; then everything is a *create*.
         missing: names of secrets somebody still has to bring before an apply.
         edge: what happens to the host's edge, in words; empty where the deployment has nothing to do with it.
+        warning: what will not work on this machine, in words; empty where nothing is known to be in its way.
     """
 
     basis: Basis
@@ -66,6 +69,7 @@ class PreviewResult:
     missing: tuple[str, ...]
     duration_s: float
     edge: str = ""
+    warning: str = ""
 
     @property
     def has_changes(self) -> bool:
@@ -79,22 +83,33 @@ def preview_now(*, org: Organization, rendering: Rendering, on_event: OnEvent | 
     Raises:
         PreviewError: the engine could not say.
     """
-    basis: Basis = "live" if planning.seen_live(org.slug) is not None else "empty-host"
+    basis: Basis = "live" if planning.seen_live(org.slug, rendering) is not None else "empty-host"
     effect = host_edge.effect_of(org, rendering.blueprint)
+    planning.refuse_unfit_layers(org, rendering)
     name = f"preview-{secrets.token_hex(6)}"
     with material(org, rendering, name) as stuff:
+        refresh = basis == "live" and planning.may_have_drifted(org, rendering)
         try:
-            outcome = run_operation(
-                stuff.request("preview", basis=basis, refresh=basis == "live" and planning.may_have_drifted(org)),
-                on_event=on_event or (lambda _event: None),
-                deadline_s=execution.DEADLINE_S[RunKind.PREVIEW],
-            )
+            outcome = layers.preview(stuff, _operate(on_event), basis=basis, keeps_plan=False, refresh=refresh).outcome
+        except EngineError as error:
+            raise _error_from(PreviewError, error.error) from None
         finally:
             shutil.rmtree(stuff.run_dir, ignore_errors=True)
         missing = tuple(item.name for item in secret_store.missing_secrets(org, stuff.wanted))
-    if not outcome.ok:
-        raise _error_from(PreviewError, outcome.error)
-    return PreviewResult(basis, outcome.changes, outcome.steps, missing, outcome.duration_s, effect.words if effect else "")
+    words, warning = effect.words if effect else "", virtual_ip_warning(rendering)
+    return PreviewResult(basis, outcome.changes, outcome.steps, missing, outcome.duration_s, words, warning)
+
+
+def _operate(on_event: OnEvent | None) -> Operate:
+    """One engine operation in this process's own child."""
+
+    def operate(request: Request) -> Outcome:
+        outcome = run_operation(request, on_event=on_event or (lambda _: None), deadline_s=execution.DEADLINE_S[RunKind.PREVIEW])
+        if not outcome.ok:
+            raise EngineError(outcome)
+        return outcome
+
+    return operate
 
 
 def propose(*, org: Organization, blueprint: Blueprint, actor: Any, on_event: OnEvent | None = None) -> Plan:  # noqa: ANN401 - rows
@@ -251,7 +266,7 @@ def verify_now(*, org: Organization) -> Verdict:
     if state is None or state.applied_blueprint is None:
         raise ApplyError("nothing is deployed", hint="propose, approve and apply a blueprint first", where=org.slug)
     rendering = rendering_of(state.applied_blueprint)
-    verdict = verify(rendering.blueprint, rendering.lock, docker_reader())
+    verdict = verify_bundle(rendering, docker_reader())
     StackState.objects.for_org(org).update(last_verdict=verdict.as_dict())
     return verdict
 

@@ -13,7 +13,7 @@ from concurrent.futures import TimeoutError as NotYet
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from orgs import access
 from orgs.actions import record
@@ -25,12 +25,29 @@ from provisioning.materials import data_dir
 from provisioning.models import StackState
 from sprocket_v2.errors import ApplyError, SprocketError, StaleError
 
+if TYPE_CHECKING:
+    from provisioning.providers.swarm.client import DockerSwarm
+
 SCRIPT = ("sh", "/backup/backup.sh")
 PASSWORD = "db-password"  # noqa: S105 - a name
 LONGEST_S = 4 * 3600.0
 STOP_S, START_S = 120.0, 300.0
 OnStep = Callable[[str], None]
 T = TypeVar("T")
+
+
+class Standing(Protocol):
+    """A deployment whose services can be stopped and started."""
+
+    @property
+    def slug(self) -> str:
+        """The organization's."""
+        ...
+
+    @property
+    def swarm(self) -> DockerSwarm:
+        """The Docker client."""
+        ...
 
 
 def _silent(_step: str) -> None:
@@ -131,6 +148,7 @@ def restore_to_scratch(*, org: Organization, name: str, actor: Any, on_step: OnS
     text = place.ask("restore-scratch", name)
     live = backups.read_rows(place.ask("count"))
     restored = Restored(name, backups.read_rows(text), live, backups.read_took_s(text))
+    _note_tried(org, restored)
     record(org=org, actor=actor, what="backup tried", detail=f"{name}: {sum(restored.rows.values())} rows", via="cli")
     return restored
 
@@ -151,19 +169,20 @@ def restore_live(
         DeniedError, StaleError (somebody works on the stack), ApplyError.
     """
     access.require(actor, org, "destroy")
-    with _stack_held(org) as beat:
+    with stack_held(org) as beat:
         place = Place(org.slug)
         name = _ready(place, name, on_step)
         first = ""
         if backup_first:
             on_step("taking a backup of what is there now")
             first = waited_for(lambda: place.take("before-restore"), beat).name
-        with _standing_still(place, on_step, beat):
+        with standing_still(place, on_step, beat):
             on_step("restoring")
             text = waited_for(lambda: place.ask("restore-live", name), beat)
         restored = Restored(name, backups.read_rows(text), {}, backups.read_took_s(text), first)
         StackState.objects.for_org(org).update(live_fingerprint="")
         _note(org, place)
+        _note_tried(org, restored)
     record(org=org, actor=actor, what="backup restored", detail=f"{name}; before it {first or 'none was taken'}", via="cli")
     return restored
 
@@ -204,7 +223,7 @@ def _ready(place: Place, name: str, on_step: OnStep) -> str:
 
 
 @contextmanager
-def _stack_held(org: Organization) -> Iterator[Callable[[], None]]:
+def stack_held(org: Organization) -> Iterator[Callable[[], None]]:
     """The lease on the organization's stack: no apply runs meanwhile. Gives what keeps it alive."""
     lease = leases.acquire(org, leases.this_worker())
     if lease is None:
@@ -234,7 +253,7 @@ def waited_for(work: Callable[[], T], beat: Callable[[], None]) -> T:
 
 
 @contextmanager
-def _standing_still(place: Place, on_step: OnStep, beat: Callable[[], None]) -> Iterator[None]:
+def standing_still(place: Standing, on_step: OnStep, beat: Callable[[], None]) -> Iterator[None]:
     """Everything that knows the database's password is stopped, and started again whatever happens; migrations first."""
     users = _users(place, "service")
     on_step(f"stopping {', '.join(users) or 'nothing'}")
@@ -254,7 +273,7 @@ def _standing_still(place: Place, on_step: OnStep, beat: Callable[[], None]) -> 
     _until(place, lambda running: all(running.get(name, 0) >= count for name, count in wanted.items()), START_S, "did not start", beat)
 
 
-def _users(place: Place, kind: str) -> list[str]:
+def _users(place: Standing, kind: str) -> list[str]:
     """Services that mount the database's password, beside the database, its backup, and the job that loads starting data."""
     found = []
     for live in place.swarm.live_services(place.slug):
@@ -268,7 +287,7 @@ def _users(place: Place, kind: str) -> list[str]:
     return sorted(found)
 
 
-def _until(place: Place, is_so: Callable[[dict[str, int]], bool], limit_s: float, failure: str, beat: Callable[[], None]) -> None:
+def _until(place: Standing, is_so: Callable[[dict[str, int]], bool], limit_s: float, failure: str, beat: Callable[[], None]) -> None:
     limit, renewed = time.monotonic() + limit_s, time.monotonic()
     while not is_so(running := {service.name: len(service.running) for service in place.swarm.live_services(place.slug)}):
         if time.monotonic() > limit:
@@ -280,7 +299,7 @@ def _until(place: Place, is_so: Callable[[dict[str, int]], bool], limit_s: float
         time.sleep(0.3)
 
 
-def _once_more(place: Place, name: str, beat: Callable[[], None]) -> None:
+def _once_more(place: Standing, name: str, beat: Callable[[], None]) -> None:
     """Run a job again and wait for its end."""
     before = {task["ID"] for task in place.swarm.tasks(name)}
     place.swarm.run_again(name)
@@ -310,8 +329,16 @@ def note(org: Organization) -> None:
 def _note(org: Organization, place: Place) -> None:
     found = backups.read_listing(place.ask("newest", limit_s=20.0))
     seen = {"name": found[0].name, "bytes": found[0].bytes} if found else {"name": "", "bytes": 0}
-    secret_store.stack_state(org)
-    StackState.objects.for_org(org).update(backups={**seen, "seen": datetime.now(UTC).isoformat(timespec="seconds")})
+    known = secret_store.stack_state(org).backups or {}
+    kept = {"tried": known["tried"]} if "tried" in known else {}
+    StackState.objects.for_org(org).update(backups={**seen, "seen": datetime.now(UTC).isoformat(timespec="seconds"), **kept})
+
+
+def _note_tried(org: Organization, restored: Restored) -> None:
+    """Keep which backup was brought back last, when, and how long it took: a restore nobody tried is a hope."""
+    tried = {"name": restored.name, "at": datetime.now(UTC).isoformat(timespec="seconds"), "took_s": restored.took_s}
+    state = secret_store.stack_state(org)
+    StackState.objects.for_org(org).update(backups={**(state.backups or {}), "tried": tried})
 
 
 def note_all() -> None:

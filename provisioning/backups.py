@@ -139,9 +139,9 @@ def page_facts(components: Iterable[Mapping[str, Any]], seen: Mapping[str, Any] 
     if part is None:
         return {}
     facts: dict[str, Any] = {"every_minutes": part["inputs"]["every_minutes"], "hour": part["inputs"]["hour"], "name": ""}
-    if seen:
+    if seen and "seen" in seen:
         facts["seen"] = age_words(now - datetime.fromisoformat(str(seen["seen"])))
-    if seen and seen["name"]:
+    if seen and seen.get("name"):
         age = now - taken(str(seen["name"]))
         late = age > timedelta(minutes=int(facts["every_minutes"])) + LATE_AFTER
         facts |= {"name": seen["name"], "taken": taken(str(seen["name"])), "age": age_words(age), "late": late}

@@ -24,7 +24,8 @@ class Event:
     Attributes:
         seq: 1, 2, 3, ... within one operation.
         at: ISO 8601 with time zone.
-        resource: kind and name as in the label `sprocket.resource`, e.g. `service/redis`; empty when about the whole stack.
+        resource: kind and name as in the label `sprocket.resource`, e.g. `service/redis`; with the layer before it where the
+            organization has several stacks (`layer_1/service/traefik`); empty when about the whole stack.
         op: create, update, replace, delete, same, ...
         fields: input paths that changed; never their values.
         data: anything else, e.g. the whole outcome of a `result`.
@@ -67,8 +68,12 @@ def event_from(line: str) -> Event | None:
         return None
 
 
-def resource_of(urn: str) -> str:
-    """`service/redis` from a URN such as `urn:pulumi:demo::sprocket::...$sprocket:swarm:Service::redis`; empty for none of ours."""
+def resource_of(urn: str, layer: str = "") -> str:
+    """`service/redis` from a URN such as `urn:pulumi:demo::sprocket::...$sprocket:swarm:Service::redis`; empty for none of ours.
+
+    Args:
+        layer: of the stack the URN is from; goes before it, for the same name may be in several layers.
+    """
     parts = urn.split("::")
     if len(parts) < 4:
         return ""
@@ -77,7 +82,8 @@ def resource_of(urn: str) -> str:
     if not kind.startswith("sprocket:swarm:"):
         return ""
     kind = kind.rsplit(":", 1)[-1].lower()
-    return name if name.startswith(f"{kind}/") else f"{kind}/{name}"
+    full = name if name.startswith(f"{kind}/") else f"{kind}/{name}"
+    return f"{layer}/{full}" if layer else full
 
 
 def name_of(urn: str) -> str:
@@ -96,6 +102,7 @@ class Step:
 
     Attributes:
         reasons: input paths that force a replacement.
+        layer: of the stack it is in, which is the first word of `resource` then; empty where the organization has one stack.
     """
 
     resource: str
@@ -104,6 +111,7 @@ class Step:
     op: str
     fields: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    layer: str = ""
 
 
 class Steps:

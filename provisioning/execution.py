@@ -16,34 +16,26 @@ from blueprints.compose import read_stack
 from blueprints.models import Blueprint
 from blueprints.rendering import STACK, Rendering
 from orgs.models import Organization
-from provisioning import backup_actions, leases, planning, secret_store
+from provisioning import backup_actions, layers, leases, planning, secret_store
+from provisioning.collect import collect
 from provisioning.docker_door import docker_reader
 from provisioning.engine_events import Event
 from provisioning.host_edge import actions as host_edge
 from provisioning.host_edge.claims import Shared, shared_of
-from provisioning.live import live_fingerprint
+from provisioning.layers import EngineError
+from provisioning.live import adopted_of, live_fingerprint
 from provisioning.materials import material, rendering_of
 from provisioning.models import Plan, Run, StackState
 from provisioning.operations import Outcome, Request, Spare, Verb, run_operation
 from provisioning.recorder import LeaseLostError, Recorder
 from provisioning.states import PlanState, RunKind, RunState
-from provisioning.verdict import Verdict
-from provisioning.verify import verify
+from provisioning.verify_estate import verify_bundle
 from sprocket_v2.errors import ApplyError, SprocketError, StaleError
 
 MAX_DELIVERIES = 3
 DEADLINE_S = {RunKind.PREVIEW: 300.0, RunKind.APPLY: 3000.0, RunKind.REFRESH: 600.0, RunKind.DESTROY: 1200.0}
 _log = logging.getLogger(__name__)
 _spare: Spare | None = None
-
-
-class EngineError(Exception):
-    """An operation that did not go well, with its outcome."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__((outcome.error or {}).get("message", "the engine failed"))
-        self.outcome = outcome
-        self.error: dict[str, Any] = dict(outcome.error or {})
 
 
 def execute_run(run_id: int, *, on_event: Callable[[Event], None] | None = None) -> None:
@@ -121,7 +113,12 @@ class _Execution:
         if self.run.blueprint is None:
             raise ApplyError("this run has no blueprint", hint="propose a blueprint again", where=f"run {self.run.number}")
         plan = planning.make_plan(
-            org=self.org, blueprint=self.run.blueprint, author=self.run.requested_by, name=self._folder, operate=self._operate
+            org=self.org,
+            blueprint=self.run.blueprint,
+            author=self.run.requested_by,
+            name=self._folder,
+            operate=self._operate,
+            say=self.recorder.say,
         )
         self._ended(RunState.SUCCEEDED, plan=plan, changes=plan.changes)
 
@@ -140,7 +137,14 @@ class _Execution:
             with material(self.org, rendering, self._folder) as stuff:
                 secret_store.make_ready(self.org, stuff.wanted, actor=self.run.requested_by)
                 self._backup_first(plan, rendering)
-                outcome = planning.apply_plan(plan, stuff, self._operate, is_first_try=self.run.deliveries == 1)
+                outcome = planning.apply_plan(
+                    plan,
+                    stuff,
+                    self._operate,
+                    is_first_try=self.run.deliveries == 1,
+                    say=self.recorder.say,
+                    after=lambda layer: self._collect(rendering, layer),
+                )
         except StaleError as error:
             if not isinstance(error, LeaseLostError):
                 plan.move(PlanState.STALE, reason=error.message)
@@ -170,7 +174,7 @@ class _Execution:
         if blueprint is None:
             raise ApplyError("nothing is deployed", hint="propose, approve and apply a blueprint first", where=self.org.slug)
         rendering = rendering_of(blueprint)
-        verdict = self._verdict(rendering.blueprint, rendering.lock)
+        verdict = verify_bundle(rendering, docker_reader(), beat=self.recorder.beat)
         self._remember(last_verdict=verdict.as_dict())
         if _has_backups(rendering):
             backup_actions.note(self.org)
@@ -189,7 +193,7 @@ class _Execution:
             on_event=self.recorder.take,
             deadline_s=DEADLINE_S[RunKind(self.run.kind)],
             should_stop=self.recorder.should_stop,
-            on_start=self.recorder.started,
+            on_start=self._started if request.layer else self.recorder.started,
             spare=_spare,
         )
         self.recorder.flush()
@@ -197,15 +201,24 @@ class _Execution:
             raise EngineError(outcome)
         return outcome
 
+    def _started(self, pid: int, started: str, mark: str) -> None:
+        """While one layer's child works, the next one's begins with its imports."""
+        self.recorder.started(pid, started, mark)
+        refill_spare()
+
     def _without_plan(self, op: Verb, blueprint: Blueprint | None) -> Outcome:
         if blueprint is None:
             raise ApplyError("nothing is deployed", hint="propose, approve and apply a blueprint first", where=self.org.slug)
         try:
             with material(self.org, rendering_of(blueprint), self._folder) as stuff:
-                return self._operate(stuff.request(op, holds_lease=True))
+                return layers.over_all(op, stuff, self._operate, say=self.recorder.say)
         except EngineError as error:
             self._remember(state_digest=error.outcome.state_digest, live_fingerprint="", applied_digest="")
             raise
+
+    def _collect(self, rendering: Rendering, layer: str) -> None:
+        if layer:
+            collect(self.org, rendering, layer, docker_reader(), beat=self.recorder.beat, say=self.recorder.say)
 
     def _nothing_to_do(self, plan: Plan, shared: Shared | None) -> None:
         """Bundle, state and live objects are where the last apply left them: the engine stays off."""
@@ -218,7 +231,7 @@ class _Execution:
 
     def _backup_first(self, plan: Plan, rendering: Rendering) -> None:
         """The database and what migrates it are not touched before a backup was tried."""
-        if _has_backups(rendering):
+        if _has_backups(rendering) and STACK in rendering.files:
             services = read_stack(rendering.files[STACK], self.org.slug).services
             risky = [f"service/{key}" for key, service in services.items() if key == "postgres" or service.stage == "jobs"]
             said = backup_actions.before_apply(self.org, plan.steps, [*risky, "volume/postgres_data"], self.recorder.beat)
@@ -228,12 +241,12 @@ class _Execution:
     def _applied(self, plan: Plan, rendering: Rendering, outcome: Outcome) -> None:
         edge_error = self._join_edge(shared_of(rendering.blueprint))
         self.recorder.say("looking whether it works")
-        verdict = self._verdict(rendering.blueprint, rendering.lock)
+        verdict = verify_bundle(rendering, docker_reader(), beat=self.recorder.beat)
         self._remember(
             applied_blueprint=plan.blueprint,
             applied_digest=rendering.digest,
             state_digest=outcome.state_digest,
-            live_fingerprint=live_fingerprint(docker_reader(), self.org.slug, with_tasks=True),
+            live_fingerprint=live_fingerprint(docker_reader(), self.org.slug, adopted_of(rendering.files), with_tasks=True),
             last_verdict=verdict.as_dict(),
         )
         if _has_backups(rendering):
@@ -267,9 +280,6 @@ class _Execution:
             reason = error.error["message"] if not moved else "its apply ended half-way; what was done stays"
             plan.move(PlanState.STALE, reason=reason)
         self._remember(state_digest=error.outcome.state_digest, live_fingerprint="", applied_digest="")
-
-    def _verdict(self, blueprint: Any, lock: Any) -> Verdict:  # noqa: ANN401 - JSON
-        return verify(blueprint, lock, docker_reader(), beat=self.recorder.beat)
 
     def _remember(self, **values: Any) -> None:  # noqa: ANN401 - columns of StackState
         """Note what is known of the stack, under our lease only."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Protocol
+
+ADOPTION = "adoption.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +63,20 @@ class LiveObject:
     version: int = 0
 
 
+Adopted = frozenset[tuple[str, str]]
+"""(kind, Docker name) of objects that somebody else made and the organization looks after: they carry no label of ours."""
+NONE_ADOPTED: Adopted = frozenset()
+
+
 class LiveReader(Protocol):
     """Reads an organization's Docker objects and looks into its containers; changes nothing."""
 
-    def live_services(self, org: str) -> Sequence[LiveService]:
-        """All services that carry the organization's label, with their tasks."""
+    def live_services(self, org: str, adopted: Adopted = NONE_ADOPTED) -> Sequence[LiveService]:
+        """All services that carry the organization's label or were adopted by it, with their tasks."""
         ...
 
-    def live_objects(self, org: str) -> Sequence[LiveObject]:
-        """All networks, volumes, configs and secrets that carry the organization's label."""
+    def live_objects(self, org: str, adopted: Adopted = NONE_ADOPTED) -> Sequence[LiveObject]:
+        """All networks, volumes, configs and secrets that carry the organization's label or were adopted by it."""
         ...
 
     def local_image_id(self, reference: str) -> str:
@@ -85,14 +92,21 @@ class LiveReader(Protocol):
         ...
 
 
-def live_fingerprint(reader: LiveReader, org: str, *, with_tasks: bool = False) -> str:
+def adopted_of(files: Mapping[str, str]) -> Adopted:
+    """What a bundle's adoption.json names; nothing where it has none."""
+    text = files.get(ADOPTION)
+    resources = json.loads(text)["resources"] if text else {}
+    return frozenset((str(resource).partition("/")[0], str(item["name"])) for resource, item in resources.items())
+
+
+def live_fingerprint(reader: LiveReader, org: str, adopted: Adopted = NONE_ADOPTED, *, with_tasks: bool = False) -> str:
     """`sha256:<hex>` over names, ids and versions: equal when nothing was changed since.
 
     Args:
         with_tasks: also over the tasks and their states, so that a restarted or failed container shows.
     """
-    services = [(s.name, s.id, s.version, _tasks(s) if with_tasks else []) for s in reader.live_services(org)]
-    objects = [astuple(item) for item in reader.live_objects(org)]
+    services = [(s.name, s.id, s.version, _tasks(s) if with_tasks else []) for s in reader.live_services(org, adopted)]
+    objects = [astuple(item) for item in reader.live_objects(org, adopted)]
     text = json.dumps([sorted(services), sorted(objects)], separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 

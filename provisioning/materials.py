@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,13 @@ from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
 
+from blueprints.layers import stack_name
 from blueprints.models import Blueprint
 from blueprints.rendering import Rendering, digest_of, write_bundle
 from orgs.models import Organization
 from provisioning import secret_store
 from provisioning.operations import Request, Verb
-from provisioning.state import stored_digest
+from provisioning.state import digest_over, stored_digest
 from sprocket_v2.errors import SetupError, StaleError
 
 PROJECT = "sprocket"
@@ -37,17 +38,27 @@ class Material:
     wanted: tuple[secret_store.Wanted, ...]
     run_dir: Path
 
-    def request(self, op: Verb, *, basis: Basis = "live", **more: Any) -> Request:  # noqa: ANN401 - fields of Request
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The names of the rendering's stacks, in the order they are applied; one empty name where there is one stack."""
+        return tuple(name for name, _ in self.rendering.stacks)
+
+    def folder(self, layer: str) -> Path:
+        """Where operations on a layer keep their journal, state exports and plan."""
+        return self.run_dir / "layers" / layer if layer else self.run_dir
+
+    def request(self, op: Verb, *, layer: str = "", basis: Basis = "live", **more: Any) -> Request:  # noqa: ANN401 - fields of Request
         """The engine's request; secret values only where something is made from them."""
         hands_over_values = op == "apply"
         slug = self.org.slug
         return Request(
             op=op,
             org=slug,
-            stack=slug,
+            stack=stack_name(slug, layer),
+            layer=layer,
             bundle_dir=str(self.run_dir / "bundle"),
             state_url=state_url(slug) if basis == "live" else _empty_state(self.run_dir),
-            run_dir=str(self.run_dir),
+            run_dir=str(self.folder(layer)),
             pulumi=str(find_engine()),
             passphrase=secret_store.passphrase_of(self.org) if basis == "live" else "a preview against nothing",
             secrets=secret_store.values_for(self.org, self.wanted) if hands_over_values else {},
@@ -88,6 +99,7 @@ def material(org: Organization, rendering: Rendering, name: str) -> Iterator[Mat
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     wanted = tuple(secret_store.wanted_secrets(rendering.secrets))
     write_bundle(rendering, run_dir / "bundle")
+    shutil.rmtree(run_dir / "empty-state", ignore_errors=True)
     try:
         yield Material(org, rendering, wanted, run_dir)
     finally:
@@ -113,9 +125,14 @@ def state_url(slug: str) -> str:
     return url
 
 
-def known_state_digest(slug: str) -> str:
-    """The state's digest without starting the engine; empty when that cannot be had."""
-    return stored_digest(state_url(slug), PROJECT, slug)
+def known_state_digest(slug: str, layers: Iterable[str] = ("",)) -> str:
+    """The digest over the layers' states without starting the engine; empty when that cannot be had."""
+    return digest_over({layer: stored_digest(state_url(slug), PROJECT, stack_name(slug, layer)) for layer in layers})
+
+
+def has_state(slug: str, layers: Iterable[str]) -> bool:
+    """Whether a state is known of one of the layers."""
+    return any(stored_digest(state_url(slug), PROJECT, stack_name(slug, layer)) for layer in layers)
 
 
 def secret_versions_of(rendering: Rendering) -> Mapping[str, int]:
@@ -151,6 +168,5 @@ def _version_of(path: Path) -> tuple[int, ...]:
 def _empty_state(run_dir: Path) -> str:
     """A state with nothing in it: a preview without Docker is made against an empty host."""
     folder = run_dir / "empty-state"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
+    folder.mkdir(mode=0o700, exist_ok=True)
     return folder.resolve().as_uri()

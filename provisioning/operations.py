@@ -61,12 +61,14 @@ class Request:
     """What the child is told, as one line of JSON on its standard input. Secret values travel only there.
 
     Attributes:
+        stack: the engine's name of the stack.
         secrets: `<org>/<name>@<version>` -> value.
         fingerprints: secret name -> keyed HMAC.
         plan_in: file of an approved engine plan to apply; empty for none.
         plan_out: file a preview leaves its engine plan in; empty for none.
         expected_state_digest: refuse when the state has moved; empty to accept any.
         refresh: a preview compares with what runs now, not with what the state remembers; the state stays as it is.
+        layer: which of the bundle's stacks it is; empty where it has one.
         holds_lease: nobody else can be at work on this stack, so a lock found there is a dead run's and is removed.
     """
 
@@ -87,6 +89,7 @@ class Request:
     expected_state_digest: str = ""
     holds_lease: bool = False
     refresh: bool = False
+    layer: str = ""
 
     def line(self) -> str:
         """The request as the child reads it."""

@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
 
+from blueprints.layers import layers_of
 from blueprints.models import Blueprint
-from blueprints.rendering import Rendering
+from blueprints.rendering import MANIFEST, STACK, Rendering
 from orgs.models import Organization
-from provisioning import secret_store
+from provisioning import layers, secret_store
 from provisioning.certificates import refuse_wrong_pairs
 from provisioning.docker_door import docker_reader
 from provisioning.host_edge.actions import effect_of
-from provisioning.live import live_fingerprint
-from provisioning.materials import Basis, Material, known_state_digest, material, rendering_of, secret_versions_of
-from provisioning.models import Plan, StackState, next_number
-from provisioning.operations import Outcome, Request
-from provisioning.states import PlanState
-from sprocket_v2.errors import SprocketError, StaleError
+from provisioning.layers import Between, Operate, Say, nothing
+from provisioning.live import adopted_of, live_fingerprint
+from provisioning.materials import Basis, Material, has_state, known_state_digest, material, rendering_of, secret_versions_of
+from provisioning.models import Plan, Run, StackState, next_number
+from provisioning.operations import Outcome
+from provisioning.states import PlanState, RunKind, RunState
+from provisioning.virtual_ips import virtual_ip_warning
+from sprocket_v2.errors import PreviewError, SprocketError, StaleError
 
-Operate = Callable[[Request], Outcome]
+SINGLE = (("", STACK),)
 _NEW_PLAN = "make a new plan and approve that"
 
 
-def make_plan(*, org: Organization, blueprint: Blueprint, author: Any, name: str, operate: Operate) -> Plan:  # noqa: ANN401 - rows
+def make_plan(
+    *,
+    org: Organization,
+    blueprint: Blueprint,
+    author: Any,  # noqa: ANN401 - rows
+    name: str,
+    operate: Operate,
+    say: Say = nothing,
+) -> Plan:
     """Preview a blueprint and keep what was seen as a plan; without an engine against an empty host, and the plan says so.
 
     Args:
         name: of the run's folder.
         operate: runs one engine operation to its end.
+        say: told which of several stacks it is about.
     Raises:
-        ApplyError: a secret is missing; nothing was started. PreviewError: an existing service is not fit.
+        ApplyError: a secret is missing; nothing was started. PreviewError: an existing service, or the bundle's own stacks, are not fit.
     """
     rendering = rendering_of(blueprint)
-    live = seen_live(org.slug)
+    live = seen_live(org.slug, rendering)
     basis: Basis = "live" if live is not None else "empty-host"
     effect = effect_of(org, rendering.blueprint)
     edge = effect.as_dict() if effect else {}
@@ -46,13 +57,15 @@ def make_plan(*, org: Organization, blueprint: Blueprint, author: Any, name: str
     if basis == "live" and nothing_moved(org, rendering):
         state = secret_store.stack_state(org)
         return _store(org, blueprint, rendering, author, state_digest=state.state_digest, live=live or "", changes={}, steps=[], edge=edge)
+    refuse_unfit_layers(org, rendering)
+    warning = virtual_ip_warning(rendering) if basis == "live" else ""
+    if warning:
+        say(warning)
     with material(org, rendering, name) as stuff:
-        if basis == "live" and may_have_drifted(org):
-            operate(stuff.request("refresh", holds_lease=True))
-        plan_file = stuff.run_dir / "engine-plan.json"
-        outcome = operate(stuff.request("preview", basis=basis, plan_out=str(plan_file)))
-        engine_plan = plan_file.read_text(encoding="utf-8")
-        plan_file.unlink()
+        if basis == "live" and may_have_drifted(org, rendering):
+            layers.over_all("refresh", stuff, operate, say=say)
+        seen = layers.preview(stuff, operate, basis=basis, say=say)
+    outcome = seen.outcome
     return _store(
         org,
         blueprint,
@@ -63,9 +76,46 @@ def make_plan(*, org: Organization, blueprint: Blueprint, author: Any, name: str
         changes=dict(outcome.changes),
         steps=[dict(step) for step in outcome.steps],
         basis=basis,
-        engine_plan=engine_plan,
+        engine_plan=seen.engine_plan,
         edge=edge,
     )
+
+
+def refuse_unfit_layers(org: Organization, rendering: Rendering) -> None:
+    """Look at the stacks themselves: what they ask of each other is there, and none that was applied would be left behind.
+
+    Raises:
+        PreviewError: names the first thing that does not fit.
+    """
+    if rendering.stacks != SINGLE:
+        layers_of(rendering)
+    there = what_is_there(org)
+    if there is None:
+        return
+    names = {name for name, _ in rendering.stacks}
+    for name, file in Rendering({MANIFEST: there.files.get(path=MANIFEST).text}).stacks:
+        if name not in names:
+            raise PreviewError(
+                f"the deployment's stack {name or org.slug!r} is not in this blueprint, and would be left behind",
+                hint=f"remove the deployment first (`sprocket destroy {org.slug}`), or make another organization for this blueprint",
+                where=file,
+            )
+
+
+def what_is_there(org: Organization) -> Blueprint | None:
+    """The blueprint whose objects are there: the applied one, else one whose apply failed half-way and that was not removed since."""
+    state: StackState | None = StackState.objects.for_org(org).select_related("applied_blueprint").first()
+    applied: Blueprint | None = state.applied_blueprint if state else None
+    if applied:
+        return applied
+    last: Run | None = (
+        Run.objects.for_org(org).filter(kind__in=[RunKind.APPLY, RunKind.DESTROY], plan__isnull=False).order_by("-pk").first()
+    )
+    removed = Run.objects.for_org(org).filter(kind=RunKind.DESTROY, state=RunState.SUCCEEDED).order_by("-pk").first()
+    if last is None or last.plan is None or (removed and removed.pk > last.pk):
+        return None
+    tried: Blueprint = last.plan.blueprint
+    return tried
 
 
 def _refuse_wrong_certificates(org: Organization, rendering: Rendering) -> None:
@@ -111,7 +161,7 @@ def recheck(plan: Plan) -> Rendering:
     ):
         if approved != now:
             raise StaleError(f"{name} changed since this was approved", hint=_NEW_PLAN, where=where)
-    live = seen_live(plan.organization.slug)
+    live = seen_live(plan.organization.slug, rendering)
     if live is None:
         raise StaleError("Docker cannot be reached now", hint="`sprocket doctor` says why; then apply again", where=where, transient=True)
     return rendering
@@ -127,21 +177,27 @@ def nothing_moved(org: Organization, rendering: Rendering) -> bool:
     state: StackState | None = StackState.objects.for_org(org).first()
     if state is None or not state.live_fingerprint or state.applied_digest != rendering.digest:
         return False
-    if not state.state_digest or known_state_digest(org.slug) != state.state_digest:
+    if not state.state_digest or known_state_digest(org.slug, _names(rendering)) != state.state_digest:
         return False
-    return seen_live(org.slug, with_tasks=True) == state.live_fingerprint
+    return seen_live(org.slug, rendering, with_tasks=True) == state.live_fingerprint
 
 
-def may_have_drifted(org: Organization) -> bool:
+def may_have_drifted(org: Organization, rendering: Rendering) -> bool:
     """Whether there is a state, and the live objects are not as the last operation noted them: then the state has to be read anew,
     or the preview would call *same* what somebody removed by hand."""
     state: StackState | None = StackState.objects.for_org(org).first()
-    if state is None or not known_state_digest(org.slug):
+    if state is None or not has_state(org.slug, _names(rendering)):
         return False
-    return not state.live_fingerprint or seen_live(org.slug, with_tasks=True) != state.live_fingerprint
+    return not state.live_fingerprint or seen_live(org.slug, rendering, with_tasks=True) != state.live_fingerprint
 
 
-def apply_plan(plan: Plan, stuff: Material, operate: Operate, *, is_first_try: bool) -> Outcome:
+def _names(rendering: Rendering) -> list[str]:
+    return [name for name, _ in rendering.stacks]
+
+
+def apply_plan(
+    plan: Plan, stuff: Material, operate: Operate, *, is_first_try: bool, say: Say = nothing, after: Between = nothing
+) -> Outcome:
     """Apply exactly what was approved.
 
     A first try needs the state and the live objects that were approved. After an interrupted try both have moved by what it had
@@ -150,21 +206,26 @@ def apply_plan(plan: Plan, stuff: Material, operate: Operate, *, is_first_try: b
     Raises:
         StaleError: something else would happen.
     """
+    engine_plan, state_digest = plan.engine_plan, plan.state_digest
     if is_first_try:
-        refuse_moved_objects(plan)
-        plan_file = _written(stuff.run_dir / "engine-plan.json", plan.engine_plan)
-        expected = plan.state_digest
+        refuse_moved_objects(plan, stuff.rendering)
+        _refuse_moved_states(plan, stuff)
     else:
-        plan_file = stuff.run_dir / "rest-plan.json"
-        rest = operate(stuff.request("preview", plan_out=str(plan_file), holds_lease=True))
-        refuse_other_steps(plan.steps, rest.steps)
-        expected = rest.state_digest
-    return operate(stuff.request("apply", plan_in=str(plan_file) if plan_file else "", expected_state_digest=expected, holds_lease=True))
+        rest = layers.preview(stuff, operate, say=say, holds_lease=True)
+        refuse_other_steps(plan.steps, rest.outcome.steps)
+        engine_plan, state_digest = rest.engine_plan, rest.outcome.state_digest
+    return layers.apply(stuff, operate, engine_plan, state_digest, say=say, after=after)
 
 
-def refuse_moved_objects(plan: Plan) -> None:
+def _refuse_moved_states(plan: Plan, stuff: Material) -> None:
+    """A plan of several stacks without a step was made without the engine, so no engine plan of theirs holds their digests."""
+    if not plan.engine_plan and len(stuff.layers) > 1 and known_state_digest(stuff.org.slug, stuff.layers) != plan.state_digest:
+        raise StaleError("the state has moved since this was previewed", hint=_NEW_PLAN, where=f"plan {plan.number}")
+
+
+def refuse_moved_objects(plan: Plan, rendering: Rendering) -> None:
     """Raise StaleError when a Docker object was changed, made or removed since the plan was made."""
-    if seen_live(plan.organization.slug) != plan.live_fingerprint:
+    if seen_live(plan.organization.slug, rendering) != plan.live_fingerprint:
         raise StaleError(
             "the running objects changed since this was previewed",
             hint=f"somebody changed them by hand: {_NEW_PLAN}",
@@ -184,20 +245,12 @@ def refuse_other_steps(approved: list[Mapping[str, Any]], rest: tuple[Mapping[st
             raise StaleError(f"{now} {step['resource']} is left to do, and was not approved", hint=_NEW_PLAN, where=str(step["resource"]))
 
 
-def seen_live(slug: str, *, with_tasks: bool = False) -> str | None:
-    """The fingerprint of the organization's live objects; None when Docker cannot be reached."""
+def seen_live(slug: str, rendering: Rendering, *, with_tasks: bool = False) -> str | None:
+    """The fingerprint of the organization's live objects, those included that the rendering adopts; None when Docker cannot be reached."""
     try:
-        return live_fingerprint(docker_reader(), slug, with_tasks=with_tasks)
+        return live_fingerprint(docker_reader(), slug, adopted_of(rendering.files), with_tasks=with_tasks)
     except SprocketError:
         return None
-
-
-def _written(path: Path, text: str) -> Path | None:
-    if not text:
-        return None
-    path.write_text(text, encoding="utf-8")
-    path.chmod(0o600)
-    return path
 
 
 def _store(

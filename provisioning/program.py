@@ -1,4 +1,4 @@
-"""The Pulumi program: a bundle's files -> resources. It reads files only, and reads like a table of contents."""
+"""The Pulumi program: one layer of a bundle's files -> resources. It reads files only, and reads like a table of contents."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pulumi
 
-from blueprints.compose import STAGES, Part, ServiceArgs, StackSpec, read_stack
+from blueprints.compose import STAGES, Part, ServiceArgs
+from blueprints.layers import Layer, Told, path_beside, read_layers, stack_name, told_otherwise
+from blueprints.rendering import STACK
 from provisioning.providers.wire import PACKAGE, to_plain
 
 COMPONENT = f"{PACKAGE}:blueprint:Component"
+PROJECT = f"organization/{PACKAGE}"  # how the engine names another stack of ours
 _NETWORKS = "networks"
 
 
@@ -29,30 +32,32 @@ class Resource(pulumi.CustomResource):
         super().__init__(f"{PACKAGE}:swarm:{kind}", name, dict(props), opts)
 
 
-def build(bundle_dir: Path, fingerprints: Mapping[str, str]) -> None:
-    """Declare all resources of a bundle.
+def build(bundle_dir: Path, fingerprints: Mapping[str, str], layer: str = "") -> None:
+    """Declare all resources of one layer of a bundle.
 
     Args:
         bundle_dir: a bundle folder.
         fingerprints: secret name -> keyed HMAC of its value.
+        layer: the stack's name; empty where the bundle has one stack.
     """
     blueprint = json.loads((bundle_dir / "blueprint.json").read_text(encoding="utf-8"))
     lock = json.loads((bundle_dir / "blueprint.lock.json").read_text(encoding="utf-8"))
-    slug = blueprint["organization"]["slug"]
-    image_ids = {key: image["local_id"] for key, image in lock["images"].items()}
-    stack = read_stack((bundle_dir / "stack.yml").read_text(encoding="utf-8"), slug, image_ids)
-    program = _Program(bundle_dir, slug, stack, fingerprints, lock["secrets"])
+    paths = [str(entry["file"]) for entry in blueprint.get("stacks") or ()] or [STACK]
+    layers = read_layers(blueprint, lock, {path: (bundle_dir / path).read_text(encoding="utf-8") for path in paths})
+    mine = next(item for item in layers if item.name == layer)
+    program = _Program(bundle_dir, blueprint["organization"]["slug"], mine, fingerprints, lock["secrets"])
     program.declare()
 
 
 class _Program:
     """One pass over the files."""
 
-    def __init__(self, folder: Path, slug: str, stack: StackSpec, fingerprints: Mapping[str, str], versions: Mapping[str, int]) -> None:
-        self.folder, self.slug, self.stack = folder, slug, stack
+    def __init__(self, folder: Path, slug: str, layer: Layer, fingerprints: Mapping[str, str], versions: Mapping[str, int]) -> None:
+        self.folder, self.slug, self.layer, self.stack = folder, slug, layer, layer.stack
         self.fingerprints, self.versions = fingerprints, versions
         self.components: dict[str, Component] = {}
-        self.made: dict[str, Resource] = {}
+        self.made: dict[tuple[str, str], Resource] = {}
+        self.heard = _heard(slug, layer.told)
 
     def declare(self) -> None:
         for part in self.stack.networks:
@@ -60,35 +65,66 @@ class _Program:
         for part in self.stack.volumes:
             self._part("Volume", part, {}, keep=True)
         for part in self.stack.configs:
-            self._part("Config", part, {"data": (self.folder / part.file).read_text(encoding="utf-8")})
+            self._part("Config", part, self._content(part))
         for part in self.stack.secrets:
-            self._part("Secret", part, self._reference(part.key))
+            self._part("Secret", part, self._reference(part))
         self._services()
+        for name, value in self.layer.outputs.items():
+            pulumi.export(name, value)
 
     def _part(self, kind: str, part: Part, props: Mapping[str, object], *, keep: bool = False) -> None:
-        options = pulumi.ResourceOptions(parent=self._component(part.labels), retain_on_delete=keep)
+        if part.external:
+            return  # a former layer's, or somebody's whose value we do not have
+        parent = self._component(part.labels.get("sprocket.component", _NETWORKS))
+        options = pulumi.ResourceOptions(parent=parent, depends_on=self.heard, retain_on_delete=keep)
         all_props = {"name": part.name, "labels": dict(part.labels), **props}
-        self.made[part.name] = Resource(kind, f"{kind.lower()}/{part.key}", all_props, options)
+        self.made[kind, part.name] = Resource(kind, f"{kind.lower()}/{part.key}", all_props, options)
 
-    def _reference(self, name: str) -> dict[str, object]:
+    def _content(self, part: Part) -> dict[str, object]:
+        return {} if part.external else {"data": (self.folder / path_beside(self.layer.file, part.file)).read_text(encoding="utf-8")}
+
+    def _reference(self, part: Part) -> dict[str, object]:
+        name = part.key
+        if part.external:
+            return {}
         return {"reference": f"{self.slug}/{name}", "version": self.versions[name], "fingerprint": self.fingerprints[name]}
 
     def _services(self) -> None:
         """Each stage waits for the former to be healthy, or finished."""
         former: list[pulumi.Resource] = []
         for stage in STAGES:
-            staged = {key: args for key, args in self.stack.services.items() if args.stage == stage}
+            staged = {key: args for key, args in self.stack.services.items() if self.stack.notes[key].stage == stage}
             resources = [self._service(key, args, former) for key, args in staged.items()]
             former = [*resources] or former
 
     def _service(self, key: str, args: ServiceArgs, former: list[pulumi.Resource]) -> pulumi.Resource:
-        used = [*(n.name for n in args.networks), *(m.source for m in args.mounts if m.source)]
-        used += [item.name for item in (*args.secrets, *args.configs)]
-        options = pulumi.ResourceOptions(parent=self._component(args.labels), depends_on=[*former, *(self.made[name] for name in used)])
+        used = [("Network", item.name) for item in args.networks] + [("Volume", item.source) for item in args.mounts]
+        used += [("Secret", item.name) for item in args.secrets] + [("Config", item.name) for item in args.configs]
+        needed = [self.made[name] for name in used if name in self.made]
+        parent = self._component(self.stack.notes[key].component or key)
+        options = pulumi.ResourceOptions(parent=parent, depends_on=[*self.heard, *former, *needed])
         return Resource("Service", f"service/{key}", to_plain(args), options)
 
-    def _component(self, labels: Mapping[str, str]) -> Component:
-        name = labels.get("sprocket.component", _NETWORKS)
+    def _component(self, name: str) -> Component:
         if name not in self.components:
             self.components[name] = Component(name)
         return self.components[name]
+
+
+def _heard(slug: str, told: tuple[Told, ...]) -> list[pulumi.Input[pulumi.Resource]]:
+    """One reference to each former layer's stack, to be waited for: it is there once what it tells was found right."""
+    former = dict.fromkeys(item.layer for item in told)
+    return [_checked(slug, layer, [item for item in told if item.layer == layer]) for layer in former]
+
+
+def _checked(slug: str, layer: str, told: list[Told]) -> pulumi.Output[pulumi.Resource]:
+    reference = pulumi.StackReference(f"{PROJECT}/{stack_name(slug, layer)}")
+
+    def check(outputs: Mapping[str, object] | None) -> pulumi.Resource:
+        wrong = told_otherwise(told, outputs or {}, is_preview=pulumi.runtime.is_dry_run())
+        if wrong:
+            pulumi.log.error(f"{wrong}\nhint: make a new plan: the former layer is not as this blueprint has it")
+            raise ValueError(wrong)
+        return reference
+
+    return reference.outputs.apply(check)

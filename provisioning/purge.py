@@ -66,12 +66,13 @@ def remove_leftovers(slug: str, *, limit_s: float = 90.0) -> list[str]:
 
 
 def forget_organization(*, org: Any, actor: Any, via: str = "cli") -> None:  # noqa: ANN401 - rows
-    """Remove an organization's rows, engine state, run folders and kept backups. Its deployment and volumes have to be gone before."""
+    """Remove an organization's rows, engine state, run folders, kept backups and copies of migrations. Its deployment and volumes have to be gone before."""
     access.require(actor, org, "destroy")
     slug = org.slug
     folders = [
         data_dir() / "state" / slug,
         data_dir() / "backups" / slug,
+        data_dir() / "migrations" / slug,
         *(data_dir() / "runs" / str(run.pk) for run in Run.objects.for_org(org)),
     ]
     with transaction.atomic():

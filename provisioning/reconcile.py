@@ -15,6 +15,7 @@ from django.db.models import DateTimeField, ExpressionWrapper, Q, Value
 from django.db.models.functions import Now
 
 from provisioning import actions, backup_actions, execution, leases, processes
+from provisioning.migration import runner as migrations
 from provisioning.models import Run
 from provisioning.states import UNDER_WAY, RunState
 
@@ -121,6 +122,7 @@ class Reconciler:
             close_old_connections()
             try:
                 reconcile()
+                migrations.reconcile()
                 passes += 1
                 if passes % LOOK_AT_BACKUPS_EVERY == 2:  # the first soon after a start
                     backup_actions.note_all()

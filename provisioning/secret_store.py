@@ -39,6 +39,13 @@ class Wanted:
     length: int = 0
     placeholder: str = ""
     where_to_get: str = ""
+    service: str = ""
+    file: str = ""
+
+    @property
+    def is_collected(self) -> bool:
+        """A service of the deployment makes it and leaves it in a file; nobody has it before that runs."""
+        return self.kind == "collected"
 
     @property
     def is_ours_to_make(self) -> bool:
@@ -57,6 +64,8 @@ def wanted_secrets(listed: Mapping[str, Mapping[str, Any]]) -> list[Wanted]:
             length=int(entry.get("length") or 0),
             placeholder=str(entry.get("placeholder") or ""),
             where_to_get=str(entry.get("where_to_get") or ""),
+            service=str(entry.get("service") or ""),
+            file=str(entry.get("file") or ""),
         )
         for name, entry in listed.items()
     ]
@@ -133,7 +142,26 @@ def secret_versions(org: Organization) -> dict[str, int]:
 def missing_secrets(org: Organization, wanted: Iterable[Wanted]) -> list[Wanted]:
     """Those somebody has to bring and nobody has brought yet."""
     have = set(_rows(org))
-    return [item for item in wanted if not item.is_ours_to_make and (item.name, item.version) not in have]
+    return [item for item in wanted if not (item.is_ours_to_make or item.is_collected) and (item.name, item.version) not in have]
+
+
+def keep_collected(org: Organization, item: Wanted, value: str) -> bool:
+    """Seal what a service of the deployment made; True when it is new. A value that was known before is left alone, so that one
+    which a person set later stays the newest.
+
+    Raises:
+        ApplyError: it is no value a secret may have.
+    """
+    fingerprint = sealer().fingerprint(org.slug, item.name, value)
+    if SecretVersion.objects.for_org(org).filter(secret__name=item.name, fingerprint=fingerprint).exists():
+        return False
+    set_secret(org=org, name=item.name, value=value, actor=None, via="run")
+    return True
+
+
+def is_kept(org: Organization, item: Wanted) -> bool:
+    """Whether the version the bundle names is in the store."""
+    return (item.name, item.version) in _rows(org)
 
 
 def make_ready(org: Organization, wanted: Iterable[Wanted], *, actor: Any = None) -> None:  # noqa: ANN401
@@ -158,13 +186,18 @@ def values_for(org: Organization, wanted: Iterable[Wanted]) -> dict[str, str]:
     return {
         f"{org.slug}/{item.name}@{item.version}": opener.open(org.slug, item.name, item.version, rows[item.name, item.version].sealed)
         for item in wanted
+        if not item.is_collected or (item.name, item.version) in rows
     }
 
 
 def fingerprints_for(org: Organization, wanted: Iterable[Wanted]) -> dict[str, str]:
-    """Name -> keyed fingerprint of the version the bundle names; sixty-four zeros for one that is not there yet."""
+    """Name -> keyed fingerprint of the version the bundle names; sixty-four zeros for one that is not there yet.
+
+    One that is collected keeps the zeros: a plan is made before its value is there, and would not allow another. Its version tells a change.
+    """
     rows = _rows(org)
-    return {item.name: rows[item.name, item.version].fingerprint if (item.name, item.version) in rows else "0" * 64 for item in wanted}
+    known = {item.name: rows.get((item.name, item.version)) for item in wanted if not item.is_collected}
+    return {item.name: row.fingerprint if (row := known.get(item.name)) else "0" * 64 for item in wanted}
 
 
 def stack_state(org: Organization) -> StackState:

@@ -124,7 +124,7 @@ class Operation:
 
     def __init__(self, request: Mapping[str, Any], emitter: Emitter, server: SecretServer, engine: Engine) -> None:
         self.request, self.engine, self.emitter = request, engine, emitter
-        self.translation = Translation(emitter)
+        self.translation = Translation(emitter, request.get("layer", ""))
         self.run_dir = Path(request["run_dir"])
         self._server = server
         self.stack = self._opened_stack()
@@ -200,7 +200,7 @@ class Operation:
         workspace = automation.LocalWorkspace(
             work_dir=str(_folder(_state_folder(request) / "work")),
             pulumi_home=str(_folder(self.run_dir / "home")),
-            program=lambda: build(Path(request["bundle_dir"]), request["fingerprints"]),
+            program=lambda: build(Path(request["bundle_dir"]), request["fingerprints"], request.get("layer", "")),
             env_vars=self._environment(),
             pulumi_command=self.engine,
         )

@@ -17,6 +17,16 @@ def canonical_digest(deployment: Mapping[str, Any]) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
+def digest_over(digests: Mapping[str, str]) -> str:
+    """One digest over the layers' digests, by layer. A single unnamed stack's is its own; empty while one of them is not known."""
+    if set(digests) == {""}:
+        return digests[""]
+    if not digests or not all(digests.values()):
+        return ""
+    text = json.dumps(dict(digests), sort_keys=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
 def checkpoint_file(state_url: str, project: str, stack: str) -> Path | None:
     """The file in which a local back end keeps a stack; None for a back end elsewhere."""
     parts = urlsplit(state_url)

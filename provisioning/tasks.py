@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from provisioning import backup_actions, execution, reconcile
+from provisioning.migration import runner
 from sprocket_v2.celery import app  # a process that sends needs our broker's settings as much as one that receives
 
 
@@ -12,10 +13,17 @@ def execute(run_id: int) -> None:
     execution.execute_run(run_id)
 
 
+@app.task(name="provisioning.migrate")
+def migrate(migration_id: int) -> None:
+    """Carry a migration on to where it needs somebody."""
+    runner.carry_out(migration_id)
+
+
 @app.task(name="provisioning.reconcile")
 def reconcile_now() -> None:
     """One pass of the reconciler, for deployments with a scheduler of their own."""
     reconcile.reconcile()
+    runner.reconcile()
 
 
 @app.task(name="provisioning.look_at_backups")

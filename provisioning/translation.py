@@ -62,6 +62,7 @@ class Translation:
     """The engine's events turned into ours. Values never pass: only names, operations and paths."""
 
     emitter: Emitter
+    layer: str = ""
     steps: Steps = field(default_factory=Steps)
     errors: list[tuple[str, str]] = field(default_factory=list)
 
@@ -79,7 +80,7 @@ class Translation:
             self.emitter.emit("summary", data={"changes": self.steps.changes()})
 
     def _resource(self, kind: Kind, metadata: Any) -> None:  # noqa: ANN401 - StepEventMetadata
-        resource, op = resource_of(metadata.urn), str(getattr(metadata.op, "value", metadata.op))
+        resource, op = resource_of(metadata.urn, self.layer), str(getattr(metadata.op, "value", metadata.op))
         if not resource or (op in QUIET_OPS and kind == "resource-pre"):
             return
         state = metadata.new or metadata.old
@@ -87,7 +88,7 @@ class Translation:
         fields = tuple(metadata.detailed_diff or metadata.diffs or ())
         fields = fields if plain_op(op) in {"update", "replace"} else ()
         reasons = tuple(metadata.keys or ()) if plain_op(op) == "replace" else ()
-        self.steps.add(Step(resource, component, metadata.type, op, fields, reasons))
+        self.steps.add(Step(resource, component, metadata.type, op, fields, reasons, self.layer))
         self.emitter.emit(kind, urn=metadata.urn, resource=resource, component=component, op=plain_op(op), fields=fields)
 
     def _diagnostic(self, event: Any) -> None:  # noqa: ANN401 - DiagnosticEvent
@@ -96,6 +97,6 @@ class Translation:
             return
         urn = event.urn or ""
         if event.severity == "error":
-            self.errors.append((resource_of(urn), text))
+            self.errors.append((resource_of(urn, self.layer), text))
         kind: Kind = "diagnostic" if event.severity in {"error", "warning"} else "log"
-        self.emitter.emit(kind, urn=urn, resource=resource_of(urn), message=text, data={"severity": event.severity})
+        self.emitter.emit(kind, urn=urn, resource=resource_of(urn, self.layer), message=text, data={"severity": event.severity})

@@ -97,7 +97,7 @@ class Deployment:
     def _service_checks(self) -> Iterator[Check]:
         for component in self.blueprint["components"]:
             for name in component["services"]:
-                state, detail = _service_state(self.services.get(name))
+                state, detail = service_state(self.services.get(name))
                 hint = "" if state == "ok" else f"look at its log: docker service logs --tail 50 {name}"
                 yield Check(f"service/{name}", f"{component['title']}: {name}", state, detail, hint)
 
@@ -110,7 +110,7 @@ class Deployment:
                 locked = self.lock["images"].get(key) or self.lock["images"].get(component["name"], {})
                 service = self.services.get(name)
                 known += 1 if locked.get("local_id") or str(locked.get("digest", "")).startswith("sha256:") else 0
-                if service and not _runs_image(service, locked):
+                if service and not runs_image(service, locked):
                     wrong.append(name)
         if wrong:
             hint = "apply the blueprint again; a new build needs a new blueprint"
@@ -236,22 +236,13 @@ class Deployment:
         )
 
     def _secret_server(self) -> Check:
-        """Docker calls a sealed server healthy: it runs. That nobody can use it yet is said here."""
         name, title = str(self.roles["secret-server"]["services"][0]), "The secret server can be used"
         container = self._container(self.roles["secret-server"])
         if not container:
             return Check("secret-server", title, "skipped", "the secret server does not run")
         command = ["bao", "status", "-address=http://127.0.0.1:8200", "-format=json"]
         code, output = self.reader.run_in(container, command, timeout_s=TIMEOUT_S)
-        if code == 0:
-            return Check("secret-server", title, "ok", "it is unsealed")
-        if code != SEALED:
-            return Check("secret-server", title, "failed", "the secret server does not answer", f"docker service logs --tail 50 {name}")
-        if '"initialized": true' in output:
-            hint = "those who hold the keys run `bao operator unseal` in its container; so it is after each restart"
-            return Check("secret-server", title, "warning", "the secret server is sealed: nothing in it can be read", hint)
-        hint = "run `bao operator init` in its container once, and give the keys to two people"
-        return Check("secret-server", title, "warning", "the secret server waits to be initialised: nothing can be kept in it yet", hint)
+        return seal_check(name, "bao", code, output)
 
     def _data_is_closed(self) -> Iterator[Check]:
         for component in ("postgres", "redis"):
@@ -340,7 +331,21 @@ class Deployment:
         return service.running[0].container if service and service.running else ""
 
 
-def _service_state(service: LiveService | None) -> tuple[CheckState, str]:
+def seal_check(service: str, program: str, code: int, output: str) -> Check:
+    """What a secret server's own `status` says. Docker calls a sealed one healthy: it runs. That nobody can use it yet is said here."""
+    name, title = "secret-server", "The secret server can be used"
+    if code == 0:
+        return Check(name, title, "ok", "it is unsealed")
+    if code != SEALED:
+        return Check(name, title, "failed", "the secret server does not answer", f"docker service logs --tail 50 {service}")
+    if '"initialized": true' in output:
+        hint = f"those who hold the keys run `{program} operator unseal` in its container; so it is after each restart"
+        return Check(name, title, "warning", "the secret server is sealed: nothing in it can be read", hint)
+    hint = f"run `{program} operator init` in its container once, and give the keys to two people"
+    return Check(name, title, "warning", "the secret server waits to be initialised: nothing can be kept in it yet", hint)
+
+
+def service_state(service: LiveService | None) -> tuple[CheckState, str]:
     if service is None:
         return "failed", "is not there"
     if service.is_job:
@@ -362,7 +367,7 @@ def _service_state(service: LiveService | None) -> tuple[CheckState, str]:
     return "ok", detail + (", healthy" if running and running[0].health else "")
 
 
-def _runs_image(service: LiveService, locked: Mapping[str, Any]) -> bool:
+def runs_image(service: LiveService, locked: Mapping[str, Any]) -> bool:
     """Whether what runs is what the lock says: by id for a local image, by digest for a pinned one."""
     local_id, digest = str(locked.get("local_id", "")), str(locked.get("digest", ""))
     if local_id:

@@ -66,11 +66,11 @@ def _backup(applied: Any, state: StackState | None) -> dict[str, Any]:  # noqa: 
 
 
 def _access(blueprint: Any) -> dict[str, Any] | None:  # noqa: ANN401 - a row
-    return rendering_of_row(blueprint).blueprint["access"]["canonical"] if blueprint else None
+    return rendering_of_row(blueprint).blueprint.get("access", {}).get("canonical") if blueprint else None
 
 
 def _is_stand_in(blueprint: Any) -> bool:  # noqa: ANN401 - a row
-    return bool(blueprint) and rendering_of_row(blueprint).blueprint["images"] == "stand-in"
+    return bool(blueprint) and rendering_of_row(blueprint).blueprint.get("images") == "stand-in"
 
 
 def _shares_ports(blueprint: Any) -> bool:  # noqa: ANN401 - a row
@@ -192,11 +192,17 @@ def plan_page(request: HttpRequest, org: Organization, number: int) -> HttpRespo
     plan = _plan(org, number)
     applied = StackState.objects.for_org(org).select_related("applied_blueprint").first()
     context = {
-        "org": org, "plan": plan, "steps": [{**s, "sign": _STEP_WORDS.get(s["op"], "?")} for s in plan.steps if s["op"] != "same"],
+        "org": org, "plan": plan, "steps": [_shown(step) for step in plan.steps if step["op"] != "same"],
         "approvals": plan.approvals.select_related("author"), "runs": plan.runs.exclude(kind=RunKind.PREVIEW),
         "applied": applied.applied_blueprint if applied else None,
     }  # fmt: skip
     return render(request, "provisioning/plan.html", context)
+
+
+def _shown(step: dict[str, Any]) -> dict[str, Any]:
+    """A step as a page shows it: under its layer's heading, so without the layer in its name."""
+    layer = step.get("layer", "")
+    return {**step, "layer": layer, "name": step["resource"].removeprefix(f"{layer}/"), "sign": _STEP_WORDS.get(step["op"], "?")}
 
 
 def plan_approve(request: HttpRequest, org: Organization, number: int) -> HttpResponse:

@@ -39,7 +39,7 @@ def diagnose(data_dir: Path, engine: Path | None) -> list[Diagnosis]:
         data_dir: where the control plane keeps its data.
         engine: the Pulumi command line, when it was found.
     """
-    return [python(), pulumi(engine), *docker(), kernel(), disk(data_dir), memory(), *ports(), master_key(data_dir)]
+    return [python(), pulumi(engine), *docker(), kernel(), virtual_ips(), disk(data_dir), memory(), *ports(), master_key(data_dir)]
 
 
 def python() -> Diagnosis:
@@ -107,10 +107,29 @@ def _ask(path: Path, what: str) -> dict[str, Any]:
 
 
 def kernel() -> Diagnosis:
-    """Whether virtual IPs work. Sprocket v2 does not need them; the legacy layout does."""
-    loaded = Path("/proc/net/ip_vs").exists()
-    detail = "IPVS is there" if loaded else "no IPVS: only dnsrr and host ports work, which is what Sprocket v2 uses"
-    return Diagnosis("Kernel", "ok", f"{platform.system()} {platform.release()}, {detail}")
+    """What runs the machine."""
+    return Diagnosis("Kernel", "ok", f"{platform.system()} {platform.release()}")
+
+
+def virtual_ips() -> Diagnosis:
+    """Whether Swarm's virtual IPs answer. Sprocket v2 does not need them; the legacy layout does, so it is no fault of the machine."""
+    if has_virtual_ips():
+        return Diagnosis("Virtual IPs", "ok", "this kernel has IPVS")
+    detail = "no IPVS in this kernel: only dnsrr and host ports work, which is what Sprocket v2 uses"
+    return Diagnosis("Virtual IPs", "ok", detail, "a legacy estate here needs `modprobe ip_vs`, or endpoint_mode dnsrr in its needs")
+
+
+def has_virtual_ips(proc: Path = Path("/proc"), modules: Path = Path("/lib/modules")) -> bool:
+    """Whether the kernel has IPVS: loaded, built in, or as a module that Docker loads when it needs it."""
+    if (proc / "net" / "ip_vs").exists():
+        return True
+    folder = modules / platform.release()
+    if any((folder / "kernel" / "net" / "netfilter" / "ipvs").glob("ip_vs.ko*")):
+        return True
+    try:
+        return "/ip_vs.ko" in (folder / "modules.builtin").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 def disk(data_dir: Path) -> Diagnosis:

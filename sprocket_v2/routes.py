@@ -19,6 +19,7 @@ from orgs import access
 from orgs import views as orgs
 from provisioning import stream
 from provisioning import views as provisioning
+from provisioning.checks import views as checks
 
 View = Callable[..., Any]
 
@@ -72,6 +73,7 @@ ROUTES: tuple[Route, ...] = (
     Route(f"{ORG}blueprints/<int:number>/file", "blueprint-file", blueprints.blueprint_file, GET, "read"),
     Route(f"{ORG}blueprints/<int:number>/lines", "blueprint-lines", blueprints.blueprint_lines, GET, "read"),
     Route(f"{ORG}blueprints/<int:number>/line", "blueprint-line", blueprints.blueprint_line, GET, "read"),
+    Route(f"{ORG}blueprints/<int:number>/checks", "checks", checks.checks_page, GET, "read"),
     Route(f"{ORG}compare", "compare", blueprints.compare_page, GET, "read"),
     Route(f"{ORG}routes", "routes", provisioning.route_matrix, GET, "read"),
     Route(f"{ORG}routes/probe", "routes-probe", provisioning.route_probe, POST, "read"),

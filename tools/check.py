@@ -25,6 +25,7 @@ def main() -> int:
         ("migrations", [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"]),
         ("pages", [str(BIN / "djlint"), "templates/pages", "--lint", "--quiet"]),
         ("shell", [str(BIN / "shellcheck"), *shell]),
+        ("secrets", [sys.executable, "-m", "tools.secret_scan"]),
         ("Dockerfile", [str(BIN / "hadolint"), "Dockerfile"]),
     ]
     failed = [name for name, command in checks if not _passes(name, command)]

@@ -88,6 +88,8 @@ def preview_command(
         words.append("basis: empty-host. Docker was not reachable, so everything is shown as new; this can be read, not applied.")
     if result.edge:
         words.append(result.edge)
+    if result.warning:
+        words.append(f"{result.warning}.")
     if result.missing:
         words.append(f"Missing secrets: {', '.join(result.missing)}. `sprocket secret set {org} NAME` sets one.")
     out.result(result, "\n".join(words))

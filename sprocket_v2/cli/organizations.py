@@ -209,6 +209,9 @@ def secret_set(
     out.result({"name": name, "version": version.version}, f"{name} is set (version {version.version}). It is used from the next apply on.")
 
 
+_STATES = {"supplied": "missing", "collected": "collected during the apply"}
+
+
 def secret_list(org: Slug, missing: Annotated[bool, typer.Option("--missing", help="Only those still to bring.")] = False) -> None:
     """The secrets an organization needs: why, from where, which version. Never a value."""
     row = organization(org)
@@ -217,7 +220,7 @@ def secret_list(org: Slug, missing: Annotated[bool, typer.Option("--missing", he
     versions = secret_versions(row)
     items = []
     for name, item in wanted_secrets(row).items():
-        state = f"version {versions[name]}" if name in versions else "missing" if item["kind"] == "supplied" else "made at the first apply"
+        state = f"version {versions[name]}" if name in versions else _STATES.get(item["kind"], "made at the first apply")
         if not missing or state == "missing":
             items.append({"name": name, "state": state, "kind": item["kind"], "why": item["why"], "where_to_get": item["where_to_get"]})
     rows = [(i["name"], i["state"], i["kind"], i["why"]) for i in items]

@@ -70,8 +70,12 @@ class ControlPlane:
 
     def set_up(self) -> None:
         """Database, organization, needs, secrets."""
-        subprocess.run([sys.executable, "-m", "django", "migrate", "-v0"], env=self.environment, cwd=ROOT, check=True, timeout=60)
+        self.migrate()
         self.ask(MAKE)
+
+    def migrate(self) -> None:
+        """The database alone."""
+        subprocess.run([sys.executable, "-m", "django", "migrate", "-v0"], env=self.environment, cwd=ROOT, check=True, timeout=60)
 
     def needs(self, **changes: str) -> str:
         """The demo's needs under this slug and port."""

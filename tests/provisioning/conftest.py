@@ -42,12 +42,12 @@ class FakeDocker:
     objects: list[LiveObject] = field(default_factory=list)
     is_reachable: bool = True
 
-    def live_services(self, org: str) -> Sequence[LiveService]:
+    def live_services(self, org: str, adopted: object = ()) -> Sequence[LiveService]:
         if not self.is_reachable:
             raise ApplyError("Docker is not started", hint="start it")
         return list(self.services)
 
-    def live_objects(self, org: str) -> Sequence[LiveObject]:
+    def live_objects(self, org: str, adopted: object = ()) -> Sequence[LiveObject]:
         return list(self.objects)
 
     def local_image_id(self, reference: str) -> str:
@@ -105,7 +105,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data_dir: Path, dock
     monkeypatch.setattr(operations, "CHILD_MODULE", "tests.provisioning.fake_child")
     monkeypatch.setenv("SPROCKET_PULUMI", "/bin/true")
     check = lambda *_args, **_more: verdict_of([Check("service/demo_web", "Web", stage.verdict_state)])  # type: ignore[arg-type]  # noqa: E731
-    monkeypatch.setattr(execution, "verify", check)
+    monkeypatch.setattr(execution, "verify_bundle", check)
     return stage
 
 

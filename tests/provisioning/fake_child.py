@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+ASKED = ("op", "layer", "stack", "state_url", "plan_in", "expected_state_digest", "basis", "holds_lease")
+
 
 def _say(seq: int, kind: str, **parts: Any) -> None:
     print(json.dumps({"seq": seq, "at": "2026-01-01T00:00:00+00:00", "kind": kind, **parts}), flush=True)
@@ -39,13 +41,14 @@ def main() -> None:
         return
     request = json.loads(line)
     play = json.loads((Path(request["bundle_dir"]) / "play.json").read_text())
+    play |= play.get("layers", {}).get(request["layer"], {})
     _ignore_term(play)
     if play.get("grandchild"):
         code = "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
         subprocess.Popen([sys.executable, "-c", code])
         time.sleep(0.3)
     if play.get("asked"):
-        asked = {key: request[key] for key in ("op", "plan_in", "expected_state_digest", "basis", "holds_lease")}
+        asked = {key: request[key] for key in ASKED}
         line = json.dumps({**asked, "secrets": sorted(request["secrets"]), "env": dict(os.environ)})
         with Path(play["asked"]).open("a") as file:
             file.write(line + "\n")
@@ -54,7 +57,7 @@ def main() -> None:
     _say(1, "stage", message="working")
     for seq, event in enumerate(play.get("events", []), start=2):
         _say(seq, **event)
-    if play.get("die"):
+    if play.get("die") in (True, request["op"]):
         sys.stderr.write(f"boom {next(iter(request['secrets'].values()), '')}\n")
         sys.stderr.flush()
         os.kill(os.getpid(), signal.SIGKILL)

@@ -35,10 +35,10 @@ class Hands:
     objects: list[LiveObject] = field(default_factory=lambda: [LiveObject("volume", "demo_postgres_data", "v")])
     done: list[str] = field(default_factory=list)
 
-    def live_services(self, _org: str) -> Sequence[LiveService]:
+    def live_services(self, _org: str, _adopted: object = ()) -> Sequence[LiveService]:
         return [*self.services, replace(service("api_migrate", wanted=0), is_job=True)] if self.services else []
 
-    def live_objects(self, _org: str) -> Sequence[LiveObject]:
+    def live_objects(self, _org: str, _adopted: object = ()) -> Sequence[LiveObject]:
         return self.objects
 
     def run_in(self, container: str, command: Sequence[str], *, timeout_s: float = 10.0) -> tuple[int, str]:
@@ -162,3 +162,13 @@ def test_what_cannot_be_seen_leaves_what_was_seen_before(demo: Organization, han
     hands.services = []
     backup_actions.note(demo)
     assert StackState.objects.for_org(demo).get().backups == before
+
+
+def test_a_restore_that_was_tried_is_remembered_with_how_long_it_took_also_after_the_next_look(
+    demo: Organization, hands: Hands, alice: Any
+) -> None:
+    hands.answers["restore-scratch"] = hands.answers["count"] = (0, ROWS)
+    backup_actions.restore_to_scratch(org=demo, name=NAME, actor=alice)
+    backup_actions.note(demo)
+    state = StackState.objects.for_org(demo).get()
+    assert (state.backups["tried"]["name"], state.backups["tried"]["took_s"], state.backups["name"]) == (NAME, 0.9, NAME)

@@ -74,7 +74,7 @@ class Swarm:
     def is_port_free(self, _port: int) -> bool:
         return self.free
 
-    def live_objects(self, org: str) -> Sequence[LiveObject]:
+    def live_objects(self, org: str, adopted: object = ()) -> Sequence[LiveObject]:
         return [LiveObject(kind, name, "") for kind, name in self.objects if name.startswith(f"{org}_") and kind != "service"]
 
     def has_entry(self, slug: str, **labels: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,7 +35,8 @@ def _applied(plan: Plan, actor: Any) -> Run:
 
 def _settle(monkeypatch: pytest.MonkeyPatch, digest: str = "sha256:state") -> None:
     """Let the state file be where the last apply left it."""
-    monkeypatch.setattr(planning, "known_state_digest", lambda _slug: digest)
+    monkeypatch.setattr(planning, "known_state_digest", lambda _slug, _layers: digest)
+    monkeypatch.setattr(planning, "has_state", lambda _slug, _layers: True)
 
 
 def test_a_proposal_keeps_everything_an_approval_is_bound_to(make_blueprint: Make, alice: Any) -> None:
@@ -259,11 +261,12 @@ def test_without_docker_the_preview_is_against_an_empty_host_and_cannot_be_appli
 
 def test_an_interrupted_apply_goes_on_with_the_rest_of_what_was_approved(make_blueprint: Make, engine: Engine, alice: Any) -> None:
     plan = _approved(make_blueprint(preview=BEFORE), alice)
+    Plan.objects.filter(pk=plan.pk).update(engine_plan='{"made": "before the interruption"}')
     run = actions.apply(plan=plan, actor=alice, ring=False)
     Run.objects.filter(pk=run.pk).update(deliveries=1)
     assert actions.run_here(run).state == RunState.SUCCEEDED
     assert [asked["op"] for asked in engine.asked] == ["preview", "preview", "apply"]
-    assert engine.asked[-1]["plan_in"].endswith("rest-plan.json")
+    assert json.loads(Path(engine.asked[-1]["plan_in"]).read_text()) == {"resourcePlans": {}}
 
 
 def test_an_interrupted_apply_stops_when_something_else_is_left_to_do(make_blueprint: Make, engine: Engine, alice: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,18 @@ def test_the_organizations_page_says_that_it_shares_the_entry_ports(with_needs: 
         stack_state(with_needs)
         StackState.objects.for_org(with_needs).update(applied_blueprint=make_blueprint(org=with_needs, actor=alice))
         assert (words in client.get("/o/demo/", **HOST).content.decode()) is says
+
+
+def test_a_plan_of_several_stacks_is_shown_layer_by_layer(with_needs: Organization, alice: Any, client: Client) -> None:
+    blueprint = make_blueprint(org=with_needs, actor=alice)
+    steps = [
+        {"resource": f"{layer}/service/{name}", "layer": layer, "op": "create", "fields": [], "reasons": []}
+        for layer, name in (("layer_1", "traefik"), ("layer_1", "vault"), ("platform", "web"))
+    ]
+    Plan.objects.create(organization=with_needs, number=1, blueprint=blueprint, steps=steps)
+    text = client.get("/o/demo/plans/1", **HOST).content.decode()
+    shown = re.findall(r'<h3 class="layer">(.*?)</h3>|<code>(service/.*?)</code>', text)
+    assert shown == [("layer_1", ""), ("", "service/traefik"), ("", "service/vault"), ("platform", ""), ("", "service/web")]
 
 
 def test_a_plan_says_what_happens_to_the_hosts_edge(with_needs: Organization, alice: Any, client: Client) -> None:

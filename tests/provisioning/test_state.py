@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.state import canonical_digest, checkpoint_file, stored_digest
+from provisioning.state import canonical_digest, checkpoint_file, digest_over, stored_digest
 
 DEPLOYMENT: dict[str, Any] = {"manifest": {"time": "now"}, "resources": [{"urn": "a"}, {"urn": "b"}], "pending_operations": []}
 
@@ -45,3 +45,19 @@ def test_a_torn_state_has_no_digest(tmp_path: Path, text: str) -> None:
 def test_a_state_elsewhere_is_not_read_by_us() -> None:
     assert checkpoint_file("s3://bucket/prefix", "sprocket", "demo") is None
     assert stored_digest("s3://bucket/prefix", "sprocket", "demo") == ""
+
+
+def test_one_digest_over_several_layers_knows_which_is_which() -> None:
+    one = digest_over({"layer_1": "sha256:a", "layer_2": "sha256:b"})
+    assert one.startswith("sha256:")
+    assert one == digest_over({"layer_2": "sha256:b", "layer_1": "sha256:a"})
+    assert one != digest_over({"layer_1": "sha256:b", "layer_2": "sha256:a"})
+
+
+def test_the_digest_of_a_single_stack_is_its_own() -> None:
+    assert digest_over({"": "sha256:a"}) == "sha256:a"
+
+
+@pytest.mark.parametrize("digests", [{}, {"": ""}, {"layer_1": "sha256:a", "layer_2": ""}])
+def test_nothing_is_said_while_one_is_not_known(digests: dict[str, str]) -> None:
+    assert digest_over(digests) == ""

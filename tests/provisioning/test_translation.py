@@ -128,3 +128,12 @@ def test_errors_are_kept_with_their_resource_and_without_a_traceback(desk: Desk,
 def test_a_replacement_keeps_what_forced_it(desk: Desk) -> None:
     desk.take(resource_pre_event=_step("replace", keys=["name"], detailed_diff={"name": 1}))
     assert desk.translation.steps.listed()[0]["reasons"] == ("name",)
+
+
+def test_the_layer_goes_before_a_resources_name_in_steps_events_and_errors(desk: Desk) -> None:
+    desk.translation.layer = "layer_2"
+    desk.take(res_outputs_event=_step("create"))
+    desk.take(diagnostic_event=SimpleNamespace(message="does not start", severity="error", urn=SERVICE))
+    assert [event["resource"] for event in desk.events] == ["layer_2/service/redis"] * 2
+    assert [step["resource"] for step in desk.translation.steps.listed()] == ["layer_2/service/redis"]
+    assert desk.translation.errors == [("layer_2/service/redis", "does not start")]

@@ -106,10 +106,10 @@ class Reader:
     bao: tuple[int, str] = (0, "")
     commands: list[Sequence[str]] = field(default_factory=list)
 
-    def live_services(self, org: str) -> Sequence[LiveService]:
+    def live_services(self, org: str, adopted: object = ()) -> Sequence[LiveService]:
         return list(self.services.values())
 
-    def live_objects(self, org: str) -> Sequence[LiveObject]:
+    def live_objects(self, org: str, adopted: object = ()) -> Sequence[LiveObject]:
         return []
 
     def local_image_id(self, reference: str) -> str:

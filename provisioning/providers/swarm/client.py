@@ -13,9 +13,10 @@ import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import IPAMConfig, IPAMPool
+from docker.utils.socket import frames_iter
 
 from blueprints.compose import NAMESPACE
-from provisioning.live import LiveObject, LiveService, LiveTask
+from provisioning.live import NONE_ADOPTED, Adopted, LiveObject, LiveService, LiveTask
 from provisioning.providers.swarm import tar_stream
 from sprocket_v2.errors import ApplyError
 
@@ -286,13 +287,27 @@ class DockerSwarm:
                 return False
         return True
 
+    def machine(self) -> dict[str, Any]:
+        """Docker's own words on where it runs: `info`, `nodes`, `swarm`, and whether its paths are this process's (`is_local`)."""
+        with _words("reading the machine"):
+            return {
+                "info": self._api.info(),
+                "nodes": self._api.nodes(),
+                "swarm": self._api.inspect_swarm(),
+                "is_local": self._is_local,
+            }
+
     # --- reading for verify, plans and pages (provisioning.live.LiveReader)
 
-    def live_services(self, org: str) -> list[LiveService]:
-        """All services that carry the organization's label, with their tasks."""
+    def live_services(self, org: str, adopted: Adopted = NONE_ADOPTED) -> list[LiveService]:
+        """All services that carry the organization's label or were adopted by it, with their tasks."""
+        names = {name for kind, name in adopted if kind == "service"}
         with _words("reading services"):
             services = self._api.services(filters={"label": f"{ORG}={org}"})
-            tasks: list[Data] = self._api.tasks(filters={"label": f"{NAMESPACE}={org}"}) if services else []
+            if names:
+                mine = {str(service["ID"]) for service in services}
+                services += [s for s in self._api.services() if s["Spec"]["Name"] in names and str(s["ID"]) not in mine]
+            tasks: list[Data] = self._api.tasks(filters={"label": f"{NAMESPACE}={org}"}) if services and not names else []
             if services and not tasks:
                 tasks = self._api.tasks()
         by_service: dict[str, list[Data]] = {}
@@ -337,9 +352,14 @@ class DockerSwarm:
             return {}
         return found
 
-    def live_objects(self, org: str) -> list[LiveObject]:
-        """All networks, volumes, configs and secrets that carry the organization's label."""
-        mine = {"label": f"{ORG}={org}"}
+    def live_objects(self, org: str, adopted: Adopted = NONE_ADOPTED) -> list[LiveObject]:
+        """All networks, volumes, configs and secrets that carry the organization's label or were adopted by it."""
+        found = self._objects({"label": f"{ORG}={org}"})
+        if adopted:
+            found += [item for item in self._objects({}) if (item.kind, item.name) in adopted and item not in found]
+        return found
+
+    def _objects(self, mine: Mapping[str, str]) -> list[LiveObject]:
         with _words("reading objects"):
             found = [LiveObject("network", str(n["Name"]), str(n["Id"])) for n in self._api.networks(filters=mine)]
             volumes = self._api.volumes(filters=mine)["Volumes"] or ()
@@ -358,6 +378,25 @@ class DockerSwarm:
                 output: bytes = self._api.exec_start(made["Id"], detach=False)
             finally:
                 self._api.timeout = old
+            return int(self._api.exec_inspect(made["Id"])["ExitCode"] or 0), output.decode("utf-8", "replace")
+
+    def run_with(self, container: str, command: Sequence[str], said: bytes, *, timeout_s: float = 30.0) -> tuple[int, str]:
+        """As `run_in`, for a command that is told something on its standard input: the way for passwords, which no process list shows."""
+        with _words(f"running {command[0]} in a container"):
+            made = self._api.exec_create(container, list(command), stdin=True, stdout=True, stderr=True)
+            stream = self._api.exec_start(made["Id"], socket=True)
+            line = getattr(stream, "_sock", stream)
+            try:
+                line.settimeout(timeout_s)
+                line.sendall(said)
+                line.shutdown(socket.SHUT_WR)
+                output = b"".join(piece for _, piece in frames_iter(line, tty=False))  # type: ignore[no-untyped-call]
+            except TimeoutError:
+                raise ApplyError(
+                    f"{command[0]} did not end within {timeout_s:.0f} s", hint="look into the container", where=container[:12]
+                ) from None
+            finally:
+                stream.close()
             return int(self._api.exec_inspect(made["Id"])["ExitCode"] or 0), output.decode("utf-8", "replace")
 
     # --- for backups: copies out of and into a container, and services that stop and start for a restore
@@ -398,6 +437,7 @@ class DockerSwarm:
         found = self.find("service", service)
         if found is None:
             raise ApplyError(f"there is no service {service}", hint="apply the blueprint again", where=service)
-        spec = {"UpdateConfig": {}, "RollbackConfig": {}, "EndpointSpec": {"Mode": "dnsrr"}, **found["Spec"]}
+        # What a specification does not say stays unsaid: an estate's services come back exactly as they were.
+        spec = {"UpdateConfig": None, "RollbackConfig": None, "EndpointSpec": None, **found["Spec"]}
         change(spec)
         self.update_service(str(found["ID"]), int(found["Version"]["Index"]), spec)

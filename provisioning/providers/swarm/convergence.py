@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from blueprints.compose import ServiceArgs
-from provisioning.providers.swarm.client import Swarm
+from provisioning.providers.swarm.client import ORG, Swarm
+from provisioning.providers.swarm.owner import RESOURCE
 from sprocket_v2.errors import ApplyError
 
 MAX_FAILURES = 3
+STEADY_S = 2.0  # of a service of an estate that Docker asks nothing about its health
 LOG_LINES = 20
 _FAILED = frozenset({"failed", "rejected", "orphaned"})
 _ENDED_BADLY = frozenset({"paused", "rollback_paused", "rollback_completed"})
@@ -34,11 +36,13 @@ def wait_until_there(swarm: Swarm, args: ServiceArgs, mask: Mask, *, is_update: 
         ApplyError: not within the deadline, or sooner when it is plain that it never will be. Swarm has rolled an update back by then.
     """
     begun, pause = time.monotonic(), 0.1
+    steady = Steady(args)
     while True:
         service = swarm.find("service", args.name)
         if service is None:
             raise ApplyError(f"{args.name} was removed meanwhile", hint="apply again", where=args.name)
-        waiting = standing(args, service, swarm.tasks(args.name), is_update=is_update)
+        tasks = swarm.tasks(args.name)
+        waiting = standing(args, service, steady.those_that_last(tasks), is_update=is_update)
         if waiting.done:
             return
         # Swarm rolls back by itself; it is given as long again, so that the message can say how that ended.
@@ -53,6 +57,29 @@ def wait_until_there(swarm: Swarm, args: ServiceArgs, mask: Mask, *, is_update: 
             raise _gave_up(swarm, args, reason, mask)
         sleep(pause)
         pause = min(pause * 1.3, 0.5)
+
+
+class Steady:
+    """Tells tasks that run from tasks that have only begun to, where no health check does: a program that ends at once ran as well.
+
+    Only for services of an estate, known by a name that is not made of the organization's and their own: each of ours is asked about its
+    health, or its manifest says why not. The time is that of seeing it run: the clocks of engine and control plane may differ.
+    """
+
+    def __init__(self, args: ServiceArgs, clock: Callable[[], float] = time.monotonic) -> None:
+        ours = f"{args.labels.get(ORG, '')}_{args.labels.get(RESOURCE, '').removeprefix('service/')}"
+        self._is_asked = args.healthcheck is not None or args.is_job or args.name == ours
+        self._clock, self._seen = clock, dict[str, float]()
+
+    def those_that_last(self, tasks: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """The tasks, a running one called `starting` until it was seen running for long enough."""
+        if self._is_asked:
+            return tasks
+        now = self._clock()
+        running = [str(task["ID"]) for task in tasks if task["Status"]["State"] == "running"]
+        self._seen = {task: self._seen.get(task, now) for task in running}
+        young = {task for task, since in self._seen.items() if now - since < STEADY_S}
+        return [{**task, "Status": {**task["Status"], "State": "starting"}} if task.get("ID") in young else task for task in tasks]
 
 
 def standing(args: ServiceArgs, service: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]], *, is_update: bool) -> Waiting:

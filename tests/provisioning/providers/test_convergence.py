@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from provisioning.providers.swarm.convergence import standing
+from provisioning.providers.swarm.convergence import Steady, standing
 from provisioning.providers.swarm.service_spec import spec_for
 from tests.provisioning.providers.stack import demo_stack
 
@@ -50,3 +51,28 @@ def _task(args: Any, state: str, desired: str = "running", error: str = "", forc
 def test_a_service_stands_as_its_tasks_do(args: Any, status: str, tasks: list[Any], is_update: bool, done: bool, failure: str) -> None:
     found = standing(args, _service(args, status), tasks, is_update=is_update)
     assert (found.done, found.failure) == (done, failure)
+
+
+THEIRS = replace(WEB, name="core-service-a1b2c3d", healthcheck=None)
+
+
+def _seen(args: Any, *tasks: tuple[float, str]) -> list[str]:
+    """What a task that is `state` at each moment is called then."""
+    clock = iter(moment for moment, _ in tasks)
+    steady = Steady(args, lambda: next(clock))
+    return [steady.those_that_last([{"ID": "t", **_task(args, state)}])[0]["Status"]["State"] for _, state in tasks]
+
+
+def test_a_service_of_an_estate_has_to_run_for_a_moment_where_nobody_asks_about_its_health() -> None:
+    assert _seen(THEIRS, (0, "running"), (1.9, "running"), (2, "running")) == ["starting", "starting", "running"]
+
+
+def test_the_moment_begins_anew_when_it_stopped_in_between() -> None:
+    states = ["running", "failed", "running", "running"]
+    assert _seen(THEIRS, *zip((0, 1, 2, 3), states, strict=True)) == ["starting", "failed", "starting", "starting"]
+
+
+@pytest.mark.parametrize("args", [WEB, replace(WEB, healthcheck=None), JOB, replace(THEIRS, healthcheck=WEB.healthcheck)])
+def test_our_own_services_and_those_with_a_health_check_do_not_wait(args: Any) -> None:
+    clock_is_never_asked = Steady(args, lambda: pytest.fail("asked"))
+    assert clock_is_never_asked.those_that_last([_task(args, "running")])[0]["Status"]["State"] == "running"
