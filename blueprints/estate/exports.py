@@ -26,9 +26,10 @@ from blueprints.estate.deployment import (
     read_deployment,
     read_text,
 )
-from blueprints.estate.export_services import Reading, service_args
+from blueprints.estate.export_services import service_args
 from blueprints.estate.model import Estate, Item, Kind, Origin, Remark
 from blueprints.estate.opening import UNKNOWN, Exposed
+from blueprints.estate.reading import Reading
 from blueprints.estate.routers import routers_in, routes_of
 from blueprints.estate.rules import capped, remark
 from blueprints.estate.secrecy import scan_text, withheld
@@ -273,7 +274,7 @@ def _config(item: Item, part: Part, data: Any, key: bytes) -> Item:  # noqa: ANN
         return replace(item, part=replace(part, withheld=True), completeness="partial")
     secrets = scan_text(text)
     if not secrets:
-        return replace(item, facts={**item.facts, "content": text, "size": len(text.encode())})
+        return replace(item, facts={**item.facts, "text": text})
     reference = withheld(text, key)
     for hit in secrets[:20]:
         what = f"{hit.name}: {hit.kind}" if hit.name else hit.kind

@@ -22,7 +22,7 @@ def routes_of(item: Item) -> tuple[Item, ...]:
     """The routes of a service, by its labels. Their place is the service's."""
     if item.service is None:
         return ()
-    labels = item.service.labels
+    labels = {**item.service.container_labels, **item.service.labels}  # without a swarm the proxy reads the containers'
     return tuple(
         Item("route", router, item.origin, item.layer, facts=_facts(protocol, router, labels, item.name), is_leaving=item.is_leaving)
         for protocol, router in routers_in(labels)

@@ -11,6 +11,7 @@ from typing import Any
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 _MARK = "1b47061264138c4ac30d75fd1eb44270"
 CANARY = "opensesame"  # in every secret value that the generators plant
+KEY_ID = "DO00" + "QWERTYUIOPASDFGH"  # of the form of one
 
 
 def ciphertext() -> dict[str, str]:
@@ -278,7 +279,7 @@ def layer_1_of_2022(secrets: int = 79) -> Deployment:
     made.config(
         "vault-config",
         "vault-config-0a1b2c3",
-        f'storage "s3" {{\n  access_key = "DO00QWERTYUIOPASDFGH"\n  secret_key = "{CANARY}-in-a-config"\n  bucket = "vault-secrets"\n}}\n',
+        f'storage "s3" {{\n  access_key = "{KEY_ID}"\n  secret_key = "{CANARY}-in-a-config"\n  bucket = "vault-secrets"\n}}\n',
     )
     ports = [{"publishedPort": p, "targetPort": p, "protocol": "tcp", "publishMode": "host"} for p in (80, 443)]
     made.service("traefik", "traefik-ca76f1b", "traefik:v2.6.1", labels=routed("traefik-dashboard", "traefik.example.org", 9999, entrypoints="websecure"),

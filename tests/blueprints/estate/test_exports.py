@@ -194,7 +194,7 @@ def test_the_plaintext_secrets_of_2022_are_quarantined_and_counted() -> None:
 
 def test_a_config_with_a_secret_in_it_keeps_nothing_of_its_content() -> None:
     config = item(read(layer_1_of_2022()), "config", "vault-config-0a1b2c3")
-    assert "content" not in config.facts
+    assert "text" not in config.facts
     assert config.part is not None
     assert config.part.withheld
     assert [remark.message.split(";")[0] for remark in config.remarks] == [
@@ -204,7 +204,7 @@ def test_a_config_with_a_secret_in_it_keeps_nothing_of_its_content() -> None:
 
 def test_a_clean_config_is_kept_whole() -> None:
     config = item(read(layer_2()), "config", "fluent-startup-script-fbacb0d")
-    assert config.facts["content"] == "gem install fluent-plugin-grafana-loki\nexec fluentd\n"
+    assert config.facts["text"] == "gem install fluent-plugin-grafana-loki\nexec fluentd\n"
     assert config.completeness == "full"
 
 
