@@ -222,7 +222,7 @@ def _begin(
     except IntegrityError:
         open_one = newest(org)
         raise StaleError(
-            f"{open_one.kind} {open_one.number} is {open_one.state}" if open_one else "another one was begun at this moment",
+            f"{open_one.title} is {open_one.state}" if open_one else "another one was begun at this moment",
             hint="one at a time: bring it to its end, or take it back",
             where=f"migration of {org.slug}",
         ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from collections.abc import Iterator
@@ -114,6 +115,25 @@ def _write(path: Path, pieces: Iterator[bytes]) -> None:
         path.chmod(0o600)
         for piece in pieces:
             file.write(piece)
+
+
+def problem_with(folder: Path) -> str:
+    """What is wrong with a dump's folder; empty when every file is what its checksum says."""
+    try:
+        sums = dict(line.split("  ")[::-1] for line in (folder / DUMP_FILES[0]).read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError):
+        return "it has no checksums"
+    if sorted(sums) != sorted(DUMP_FILES[1:]):
+        return "its list of checksums is not whole"
+    for name, wanted in sums.items():
+        try:
+            with (folder / name).open("rb") as file:
+                is_right = hashlib.file_digest(file, "sha256").hexdigest() == wanted
+        except OSError:
+            return f"{name} is missing"
+        if not is_right:
+            return f"the checksum of {name} is wrong"
+    return ""
 
 
 def refuse_little_room(free: int, needed: int, where: str) -> None:

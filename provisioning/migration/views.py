@@ -167,7 +167,7 @@ def _plain(value: Any) -> str:  # noqa: ANN401 - JSON
 
 def _comparison(before: Counts, after: Counts) -> list[tuple[str, str, str]]:
     return [
-        ("Services", str(before.services), f"{after.services}, and {after.jobs} jobs that end"),
+        ("Services", str(before.services), f"{after.services} (and jobs that end: {after.jobs})"),
         ("Networks", str(before.networks), str(after.networks)),
         ("Volumes", str(before.volumes), str(after.volumes)),
         ("Secret paths", str(before.secrets), str(after.secrets)),

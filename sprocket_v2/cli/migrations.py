@@ -92,7 +92,7 @@ def _plan_words(plan: MigrationPlan) -> str:
 
 def _comparison(before: Counts, after: Counts) -> list[tuple[str, ...]]:
     return [
-        ("services", str(before.services), f"{after.services} (and {after.jobs} jobs that end)"),
+        ("services", str(before.services), f"{after.services} (and jobs that end: {after.jobs})"),
         ("networks", str(before.networks), str(after.networks)),
         ("volumes", str(before.volumes), str(after.volumes)),
         ("secret paths", str(before.secrets), str(after.secrets)),
@@ -245,7 +245,7 @@ def _words(migration: Migration) -> str:
         )
         for step in steps
     ]
-    head = f"{migration.kind.capitalize()} {migration.number} of {migration.organization.slug}: {migration.state}"
+    head = f"{migration.title} of {migration.organization.slug}: {migration.state}"
     head += ", on the way back" if migration.direction == "back" and migration.state != "undone" else ""
     return "\n".join([head, table(rows, ("state", "step", "who", "took", "")), *_next_words(migration, steps)])
 

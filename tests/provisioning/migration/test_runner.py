@@ -211,7 +211,7 @@ def test_one_at_a_time_and_only_by_those_who_may(ready: Organization, alice: Any
     with pytest.raises(DeniedError):
         actions.start(org=ready, actor=bob, ring=False)
     begun(ready, alice)
-    with pytest.raises(StaleError, match="cutover 1 is asking"):
+    with pytest.raises(StaleError, match="Cut-over 1 is asking"):
         actions.rehearse(org=ready, actor=alice, ring=False)
     with pytest.raises(DeniedError):
         actions.confirm(org=ready, actor=bob, ring=False)
