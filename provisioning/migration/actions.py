@@ -264,12 +264,14 @@ def pause(*, org: Organization, actor: Any, via: str = "web") -> Migration:  # n
 def resume(*, org: Organization, actor: Any, ring: bool = True, via: str = "web") -> Migration:  # noqa: ANN401
     """Go on at the step it rests at; a failed one is tried again."""
     access.require(actor, org, "apply")
-    migration = open_migration(org)
+    migration = _laid_down(open_migration(org))
     if migration.state == MigrationState.ASKING:
         step = next_forward(list(migration.steps.all()))
         raise StaleError(
             f"it waits for a person: {step.title if step else ''}", hint=f"`sprocket migrate confirm {org.slug}`", where=str(migration)
         )
+    if migration.state not in AT_REST:
+        raise StaleError(f"it is {migration.state}", hint=f"`sprocket migrate status {org.slug}` shows where", where=str(migration))
     _requeue(migration, ring=ring)
     return _noted(migration, actor, "resumed", via)
 
@@ -281,7 +283,7 @@ def back(*, org: Organization, actor: Any, ring: bool = True, via: str = "web") 
         StaleError: past the point of no return, or running.
     """
     access.require(actor, org, "destroy")
-    migration = open_migration(org)
+    migration = _laid_down(open_migration(org))
     if is_past_return(list(migration.steps.all())):
         raise StaleError(
             "the point of no return lies behind", hint="new data is in v2 only; go on, and mend what is wrong there", where=str(migration)
@@ -329,6 +331,16 @@ def carry_on_here(migration: Migration, *, on_note: runner.OnNote) -> Migration:
     """Carry it on in this process, for the command line: the same as a worker does."""
     runner.carry_out(migration.pk, on_note=on_note)
     migration.refresh_from_db()
+    return migration
+
+
+def _laid_down(migration: Migration) -> Migration:
+    """Brought to rest where nobody carries it on any more: its worker is gone, or never came. For people without a worker."""
+    alone = Migration.objects.for_org(migration.organization).filter(
+        pk=migration.pk, state__in=[MigrationState.RUNNING, MigrationState.QUEUED], expires__lte=Now()
+    )
+    if alone.update(state=MigrationState.PAUSED):
+        migration.refresh_from_db()
     return migration
 
 

@@ -6,7 +6,9 @@ import contextlib
 import io
 import json
 import logging
+import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -215,6 +217,24 @@ class LegacyEstate(ControlPlane):
     def migrate(self, *words: str, code: int = 0) -> Any:
         """A command of `migrate` on the estate."""
         return self.cli("migrate", words[0], self.old, *words[1:], code=code)
+
+    def killed_while(self, step: str, *words: str, limit_s: float = 60) -> None:
+        """Begin a command of `migrate`, and kill it while it is at a step that has something to tell; its lease is aged by hand."""
+        command = [sys.executable, "-m", "sprocket_v2.cli.main", "migrate", words[0], self.old, *words[1:]]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen(command, cwd=ROOT, env=self.environment, start_new_session=True, **quiet)
+        code = (
+            "from provisioning.migration.rows import MigrationStep\nlimit = time.monotonic() + LIMIT\n"
+            "while not MigrationStep.objects.filter(key=STEP, state='running').exclude(evidence={}) and time.monotonic() < limit: time.sleep(0.1)\n"
+            "say(MigrationStep.objects.filter(key=STEP, state='running').count())"
+        )
+        found = self.ask(code, STEP=step, LIMIT=limit_s)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+        assert found == 1
+        self.ask(
+            "from django.db.models.functions import Now\nfrom provisioning.migration.rows import Migration\nMigration.objects.update(expires=Now())"
+        )
 
     def _wait(self, is_so: Any, limit_s: float = 90) -> None:
         limit = time.monotonic() + limit_s
