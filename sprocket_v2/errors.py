@@ -40,6 +40,10 @@ class NeedsError(SprocketError):
         self.problems = problems or (self,)
 
 
+class EstateError(SprocketError):
+    """A source of an estate that cannot be read, or a decision about it that cannot be taken."""
+
+
 class CatalogError(SprocketError):
     """A component folder or a profile in the release is wrong."""
 

@@ -80,6 +80,8 @@ class Estate:
     Attributes:
         sources: the sources' names.
         rows_in_source: what each source itself says it holds, by source and kind, counted before anything was interpreted.
+        structure: what holds the rows of a source together and is none itself (component resources, providers, references), by source and type.
+        refused: rows that could not be read, by source and kind; a remark says where each is.
         remarks: about a source as a whole.
     """
 
@@ -87,6 +89,8 @@ class Estate:
     sources: tuple[str, ...] = ()
     rows_in_source: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     remarks: tuple[Remark, ...] = ()
+    structure: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    refused: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def of(self, *kinds: Kind) -> tuple[Item, ...]:
         """The items of these kinds."""

@@ -20,26 +20,31 @@ from blueprints.estate.model import WITHHELD
 MAX_LINE = 64 * 1024  # characters of one line that are looked at; a longer one is looked at in pieces
 _OVERLAP = 512  # so that a token on the border of two pieces is seen whole
 
-# What a value is by its form alone, wherever it stands. The order is the order of the answers; the most telling comes first.
-_SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (kind, re.compile(pattern))
-    for kind, pattern in (
-        ("a private key", r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"),
-        ("a Discord webhook", r"discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d{5,}/[\w-]{20,}"),
-        ("a Discord bot token", r"(?<![\w.-])[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,}(?![\w-])"),
-        ("a GitHub token", r"(?<!\w)(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{22,})"),
-        ("a Vault token", r"(?<![\w.-])(?:hv[sbr]\.[\w-]{20,}|s\.[A-Za-z0-9]{24}(?!\w))"),
-        ("an access key id", r"(?<![A-Za-z0-9])(?:AKIA|ASIA|DO00|DO801)[A-Z0-9]{14,16}(?![A-Za-z0-9])"),
-        ("a DigitalOcean token", r"(?<!\w)do[opr]_v1_[0-9a-f]{40,}"),
-        ("a Docker Hub token", r"(?<!\w)dckr_(?:pat|oat)_[\w-]{20,}"),
-        ("a Doppler token", r"(?<![\w.])dp\.(?:pt|st|ct|sa|scim|audit)\.[\w.-]{40,}"),
-        ("a Pulumi token", r"(?<!\w)pul-[0-9a-f]{40}(?!\w)"),
-        ("a SendGrid key", r"(?<!\w)SG\.[\w-]{16,}\.[\w-]{30,}"),
-        ("a Google client secret", r"(?<!\w)GOCSPX-[\w-]{20,}"),
-        ("a Slack token", r"(?<!\w)xox[abeprs]-[\w-]{10,}"),
-        ("a signed token (JWT)", r"(?<![\w.-])eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}"),
-        ("a hashed password", r"\$(?:apr1|2[abxy]|argon2id?|[156])\$\S{8,}"),
-        ("an address with a password", r"[a-z][a-z0-9+.-]{1,30}://[^\s/:@'\"<>]{0,200}:(?![$<{%])[^\s/:@'\"<>]{1,400}@[^\s'\"/]"),
+# What a value is by its form alone, wherever it stands: what it is, signs of which one is always in it (lower case), and the form.
+# The order is the order of the answers; the most telling comes first.
+_SHAPES: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = tuple(
+    (kind, tuple(signs.split()), re.compile(pattern))
+    for kind, signs, pattern in (
+        ("a private key", "-----begin", r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"),
+        ("a Discord webhook", "/webhooks/", r"discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d{5,}/[\w-]{20,}"),
+        ("a Discord bot token", "m n o", r"(?<![\w.-])[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,}(?![\w-])"),
+        ("a GitHub token", "gh github_pat_", r"(?<!\w)(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{22,})"),
+        ("a Vault token", "hvs. hvb. hvr. s.", r"(?<![\w.-])(?:hv[sbr]\.[\w-]{20,}|s\.[A-Za-z0-9]{24}(?!\w))"),
+        ("an access key id", "akia asia do00 do801", r"(?<![A-Za-z0-9])(?:AKIA|ASIA|DO00|DO801)[A-Z0-9]{14,16}(?![A-Za-z0-9])"),
+        ("a DigitalOcean token", "_v1_", r"(?<!\w)do[opr]_v1_[0-9a-f]{40,}"),
+        ("a Docker Hub token", "dckr_", r"(?<!\w)dckr_(?:pat|oat)_[\w-]{20,}"),
+        ("a Doppler token", "dp.", r"(?<![\w.])dp\.(?:pt|st|ct|sa|scim|audit)\.[\w.-]{40,}"),
+        ("a Pulumi token", "pul-", r"(?<!\w)pul-[0-9a-f]{40}(?!\w)"),
+        ("a SendGrid key", "sg.", r"(?<!\w)SG\.[\w-]{16,}\.[\w-]{30,}"),
+        ("a Google client secret", "gocspx-", r"(?<!\w)GOCSPX-[\w-]{20,}"),
+        ("a Slack token", "xox", r"(?<!\w)xox[abeprs]-[\w-]{10,}"),
+        ("a signed token (JWT)", "eyj", r"(?<![\w.-])eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}"),
+        ("a hashed password", "$", r"\$(?:apr1|2[abxy]|argon2id?|[156])\$\S{8,}"),
+        (
+            "an address with a password",
+            "://",
+            r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{1,30}://[^\s/:@'\"<>]{0,200}:(?![$<{%])[^\s/:@'\"<>]{1,400}@[^\s'\"/]",
+        ),
     )
 )
 _STRONG = frozenset("password passwd pwd passphrase secret requirepass masterauth connstring".split())
@@ -77,6 +82,8 @@ _SETTING = re.compile(
     r"\A\s*(?P<name>[A-Za-z_][\w-]{2,80})\s+(?P<value>[^\s:={}]+)\s*\Z"
 )  # `requirepass x`, as redis.conf and others write
 _OWN_PAIR = re.compile(r"(?P<name>-{0,2}[A-Za-z_][\w-]*)=(?P<value>\S+)\Z")
+# One of these is in every name that can make a value secret; a line without any needs no closer look.
+_HOT = ("pass", "pwd", "pw", "secret", "token", "key", "auth", "conn", "salt", "cred", "sign", "cookie", "dsn")
 _BLOCK = frozenset({"", "|", ">", "|-", ">-", "|+", ">+"})
 
 
@@ -146,12 +153,20 @@ def scan_text(text: str) -> tuple[Found, ...]:
     """
     found: dict[tuple[int, str], Found] = {}
     waiting = ""  # a name whose value stands on the next line
+    low = text.lower()
+    hot = [word for word in _HOT if word in low]
+    has_shape = _has_shape(text, low)
+    if not hot and not has_shape:
+        return ()
     for number, line in enumerate(text.splitlines(), 1):
         if waiting and line.strip():
             why = why_secret(waiting, _unquoted(line.strip().rstrip(",")))
             if why and not line.lstrip().startswith(("- ", "{", "[", "#")) and not _PAIR.match(line.strip()):
                 found.setdefault((number, waiting), Found(number, why, waiting))
             waiting = ""
+        low = line.lower()
+        if not any(word in low for word in hot) and not (has_shape and _shape(line)):
+            continue
         for piece in _pieces(line):
             for hit in _in_line(piece, number):
                 found.setdefault((number, hit.name), hit)
@@ -230,7 +245,10 @@ def _judged(words: Sequence[str]) -> dict[int, tuple[str, int]]:
 
 
 def _shape(text: str) -> str:
-    return next((kind for kind, pattern in _SHAPES if pattern.search(text)), "")
+    if len(text) < 9:  # the shortest of the forms
+        return ""
+    low = text.lower()
+    return next((kind for kind, signs, form in _SHAPES if any(sign in low for sign in signs) and form.search(text)), "")
 
 
 def _strength(name: str) -> str:
@@ -244,6 +262,10 @@ def _strength(name: str) -> str:
     if either & _MACHINE_MADE or pairs & _KEYS:
         return "made by a machine"
     return "weak" if set(words[-1:]) & _WEAK else ""
+
+
+def _has_shape(text: str, low: str) -> bool:
+    return any(form.search(text) for _, signs, form in _SHAPES if any(sign in low for sign in signs))
 
 
 def _is_random(text: str) -> bool:

@@ -13,6 +13,7 @@ from sprocket_v2.errors import (
     ApplyError,
     CatalogError,
     DeniedError,
+    EstateError,
     NeedsError,
     PreviewError,
     RenderError,
@@ -26,6 +27,7 @@ from sprocket_v2.errors import (
 DONE, FAILED, TROUBLE, DENIED, STALE, INTERRUPTED = 0, 1, 2, 4, 5, 130
 _CODES: dict[type[SprocketError], int] = {
     NeedsError: TROUBLE,
+    EstateError: TROUBLE,
     CatalogError: TROUBLE,
     ResolveError: TROUBLE,
     RenderError: TROUBLE,

@@ -1,0 +1,65 @@
+"""Routes out of Traefik's labels: one item for each router of a service. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from blueprints.estate.model import WITHHELD, Item
+
+_ROUTER = re.compile(r"(?i)\Atraefik\.(http|tcp|udp)\.routers\.([^.]+)\.(.+)\Z")
+_PORT = r"(?i)\Atraefik\.{}\.services\.{}\.loadbalancer\.server\.port\Z"
+_HOST = re.compile(r"`([^`]+)`|\"([^\"]+)\"")
+
+
+def routers_in(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """(protocol, router) of every router that labels name, in the order they come."""
+    found = {(m[1].lower(), m[2]): None for label in labels if (m := _ROUTER.match(label))}
+    return tuple(found)
+
+
+def routes_of(item: Item) -> tuple[Item, ...]:
+    """The routes of a service, by its labels. Their place is the service's."""
+    if item.service is None:
+        return ()
+    labels = {**item.service.container_labels, **item.service.labels}  # without a swarm the proxy reads the containers'
+    return tuple(
+        Item("route", router, item.origin, item.layer, facts=_facts(protocol, router, labels, item.name), is_leaving=item.is_leaving)
+        for protocol, router in routers_in(labels)
+    )
+
+
+def _facts(protocol: str, router: str, labels: Mapping[str, str], service: str) -> dict[str, object]:
+    said = {
+        m[3].lower(): value for label, value in labels.items() if (m := _ROUTER.match(label)) and (m[1].lower(), m[2]) == (protocol, router)
+    }
+    rule = said.get("rule", "")
+    target = said.get("service", router)
+    return {
+        "protocol": protocol,
+        "rule": rule,
+        "hosts": hosts_in(rule),
+        "entrypoints": [name.strip() for name in said.get("entrypoints", "").split(",") if name.strip()],
+        "port": _port(labels, protocol, target) or _port(labels, protocol, router),
+        "tls": said.get("tls", "").lower() == "true" or any(key.startswith("tls.") for key in said),
+        "certresolver": said.get("tls.certresolver", ""),
+        "middlewares": [name.strip() for name in said.get("middlewares", "").split(",") if name.strip()],
+        "target": target,
+        "service": service,
+    }
+
+
+def hosts_in(rule: str) -> list[str]:
+    """The host names of a rule, in the order they stand there."""
+    if rule.startswith(WITHHELD):
+        return []
+    hosts: list[str] = []
+    for inside in re.findall(r"Host(?:SNI)?\(([^)]*)\)", rule):
+        hosts += [a or b for a, b in _HOST.findall(inside)]
+    return list(dict.fromkeys(hosts))
+
+
+def _port(labels: Mapping[str, str], protocol: str, name: str) -> int:
+    pattern = re.compile(_PORT.format(protocol, re.escape(name)))
+    given = next((value for label, value in labels.items() if pattern.match(label)), "")
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 6 else 0
