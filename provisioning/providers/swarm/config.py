@@ -40,7 +40,7 @@ def create(swarm: Swarm, args: ConfigArgs) -> str:
     if found is None:
         return swarm.create("config", spec_for(args))
     refuse_stranger("config", args.name, found["Spec"].get("Labels"), args.labels)
-    if _text(found) != args.data:
+    if text_of(found) != args.data:
         raise ApplyError(
             f"config {args.name} exists with other content", hint=f"no service uses it? `docker config rm {args.name}`", where=args.name
         )
@@ -50,7 +50,7 @@ def create(swarm: Swarm, args: ConfigArgs) -> str:
 def read(swarm: Swarm, args: ConfigArgs) -> tuple[str, ConfigArgs] | None:
     """Its id and content; None when it is gone."""
     found = swarm.find("config", args.name)
-    return None if found is None else (str(found["ID"]), ConfigArgs(args.name, args.labels, _text(found)))
+    return None if found is None else (str(found["ID"]), ConfigArgs(args.name, args.labels, text_of(found)))
 
 
 def read_adopted(swarm: Swarm, config_id: str) -> ConfigArgs | None:
@@ -70,5 +70,5 @@ def delete(swarm: Swarm, args: ConfigArgs) -> None:
     swarm.remove("config", args.name)
 
 
-def _text(found: Mapping[str, Any]) -> str:
+def text_of(found: Mapping[str, Any]) -> str:
     return base64.b64decode(found["Spec"].get("Data") or "").decode("utf-8", "replace")
