@@ -118,7 +118,7 @@ def _check_manifest(manifest: Manifest, folder: Path) -> None:
         raise CatalogError(f"folder name {manifest.name!r}", hint="local is what an organization adds itself", where=manifest.path)
     images = [manifest.image, *(service.image for service in manifest.services if service.image)]
     for image in images:
-        if "latest" in (image.tag, image.stand_in):
+        if "latest" in (image.tag, image.stand_in) and not manifest.stack:  # an older layout is shown as it is, with a finding
             raise CatalogError("image tag is latest", hint="name a version", where=where)
     inputs = {item.name for item in manifest.inputs}
     for service in manifest.services:
@@ -146,7 +146,9 @@ def _check_service(manifest: Manifest, service: ServiceManifest, inputs: set[str
             raise CatalogError(f"{service.key}: {key} names no input", hint=f"one of {', '.join(sorted(inputs))}", where=where)
     if bool(service.health.test) == bool(service.health.none):
         raise CatalogError(f"{service.key}: health needs either test or none", hint="give the reason in none", where=where)
-    unknown = [network for network in service.networks if network not in NETWORKS]
+    if manifest.stack and service.as_found is None:
+        raise CatalogError(f"{service.key}: as_found is missing", hint="a service of several stacks says how it was found", where=where)
+    unknown = [network for network in service.networks if network not in NETWORKS and not manifest.stack]
     if unknown:
         raise CatalogError(f"{service.key}: network {unknown[0]!r}", hint=f"one of {', '.join(NETWORKS)}", where=where)
 
@@ -190,11 +192,30 @@ def _check_profile(profile: Profile, catalog: Catalog) -> None:
         for wanted in limit.only_when:
             if wanted.need != DEPLOYED or wanted.value not in parts:
                 _check_question(wanted, catalog.components, where)
+    _check_stacks(profile, catalog)
     filled: dict[str, str] = {}
     for name, manifest in catalog.of(profile.name).items():
         for part in {name, manifest.role, *(play.role for play in manifest.plays)}:
             if filled.setdefault(part, name) != name:
                 raise CatalogError(f"{filled[part]} and {name} both fill the role {part!r}", hint="leave one of them out", where=where)
+
+
+def _check_stacks(profile: Profile, catalog: Catalog) -> None:
+    where = f"templates/profiles/{profile.name}.yaml"
+    stacks, networks = {stack.name for stack in profile.stacks}, {network.key for network in profile.networks}
+    for shared in (*profile.networks, *profile.left_volumes):
+        if shared.stack not in stacks:
+            raise CatalogError(f"{shared.key} is in stack {shared.stack!r}", hint=f"one of {', '.join(sorted(stacks))}", where=where)
+    for manifest in catalog.of(profile.name).values():
+        if manifest.stack not in (stacks or {""}):
+            raise CatalogError(f"{manifest.name} is in stack {manifest.stack!r}, which {profile.name} has not", where=where)
+        for service in manifest.services if manifest.stack else ():
+            unknown = [network for network in service.networks if network not in networks]
+            if unknown:
+                raise CatalogError(f"{service.key}: network {unknown[0]!r}", hint=f"one of {', '.join(sorted(networks))}", where=where)
+            hosts = [router.host for router in (service.as_found.routers if service.as_found else ()) if router.host not in profile.hosts]
+            if hosts:
+                raise CatalogError(f"{service.key}: host {hosts[0]!r}", hint=f"one of {', '.join(profile.hosts)}", where=where)
 
 
 def _check_question(wanted: Wanted, components: Mapping[str, Manifest], where: str) -> None:

@@ -59,7 +59,7 @@ def facts(resolution: Resolution) -> Plain:
 def service_names(resolution: Resolution) -> dict[str, str]:
     """Role or component name -> the Docker name of its first service, for whoever has to look at it by hand."""
     slug = resolution.needs.slug
-    named = [(c, docker_name(slug, *c.services[0].key.split("_", 1))) for c in resolution.components if c.services]
+    named = [(c, service_name(slug, c.services[0])) for c in resolution.components if c.services]
     return {part: name for component, name in named for part in component.parts}
 
 
@@ -256,8 +256,18 @@ def labels(slug: str, component: str, resource: str) -> Plain:
     return {"sprocket.org": slug, "sprocket.component": component, "sprocket.resource": resource}
 
 
+def service_name(slug: str, service: ServiceManifest) -> str:
+    """The service's Docker name: its own where an older layout gave it one."""
+    return service.as_found.name if service.as_found else docker_name(slug, *service.key.split("_", 1))
+
+
 def secret_name(slug: str, secret: ResolvedSecret) -> str:
-    """The Swarm secret's name; a new version is a new name, since Swarm secrets cannot change."""
+    """The Swarm secret's name; a new version is a new name, since Swarm secrets cannot change.
+
+    An older layout's names end in seven hex digits that its engine drew; here they are the version.
+    """
+    if secret.manifest.docker_name:
+        return f"{secret.manifest.docker_name}-{secret.version:07x}"
     return docker_name(slug, secret.component, secret.manifest.name, f"v{secret.version}")
 
 

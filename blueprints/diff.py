@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from blueprints.disruption import DISRUPTIONS, ServiceEffect, effects_of
 from blueprints.local_lines import differs_locally
 from blueprints.rendering import LOCK, MANIFEST, SECRETS, STACK, Rendering
 from blueprints.strict_yaml import load
 from orgs.needs import Needs
 
-# In rising order of what it costs.
-DISRUPTIONS = ("none", "rolling update", "restart", "recreate", "data at risk")
 _DERIVED = frozenset({MANIFEST, LOCK, SECRETS, "RUNBOOK.md", "fill.sh", "deploy.sh", "own-ports.yml"})
 
 
@@ -53,6 +52,7 @@ class ComponentChange:
         noticed_by: nobody, staff or players.
         gap_s: how long, in seconds.
         keeps: volumes that stay although the component goes.
+        effects: the same for each of its services, with the fields that cause it.
     """
 
     name: str
@@ -64,6 +64,7 @@ class ComponentChange:
     noticed_by: str
     gap_s: int
     keeps: tuple[str, ...]
+    effects: tuple[ServiceEffect, ...] = ()
 
     @property
     def local(self) -> bool:
@@ -246,7 +247,8 @@ def _component_change(
     fields = tuple(replace(field, local=name == "local" or (field.service, field.field) in added) for field in found)
     kept = {v["name"] for s in old.values() for v in s["volumes"].values() if "name" in v}
     still = {v["name"] for s in new.values() for v in s["volumes"].values() if "name" in v}
-    disruption = _disruption(change, old, new)
+    effects = tuple(effects_of(old, new))
+    disruption = _disruption(change, effects)
     interrupts = disruption not in ("none", "rolling update")
     return ComponentChange(
         name=name,
@@ -258,40 +260,16 @@ def _component_change(
         noticed_by=facts["noticed_by"] if interrupts else "nobody",
         gap_s=facts["gap_s"] if interrupts and change == "changed" else 0,
         keeps=tuple(sorted(kept - still)),
+        effects=effects,
     )
 
 
-def _disruption(change: str, old: Mapping[str, dict[str, Any]], new: Mapping[str, dict[str, Any]]) -> str:
+def _disruption(change: str, effects: tuple[ServiceEffect, ...]) -> str:
     if change == "added":
         return "none"
     if change == "removed":
         return "recreate"
-    worst = ["none"]
-    for key in {*old, *new}:
-        before, after = old.get(key), new.get(key)
-        if before == after or (after or before or {})["deploy"]["kind"] == "job":
-            continue
-        worst.append(_service_disruption(before, after))
-    return max(worst, key=DISRUPTIONS.index)
-
-
-def _service_disruption(old: dict[str, Any] | None, new: dict[str, Any] | None) -> str:
-    if old is None:
-        return "none"
-    if new is None:
-        return "recreate"
-    volumes = [{k: (v.get("name"), v["target"]) for k, v in s["volumes"].items() if v["type"] == "volume"} for s in (old, new)]
-    if volumes[0] and (volumes[0] != {k: v for k, v in volumes[1].items() if k in volumes[0]} or _major(old) != _major(new)):
-        return "data at risk"
-    if {k: v["name"] for k, v in old["networks"].items()} != {k: v["name"] for k, v in new["networks"].items()}:
-        return "recreate"
-    return "rolling update" if new["deploy"]["update_config"]["order"] == "start-first" else "restart"
-
-
-def _major(service: Mapping[str, Any]) -> str:
-    """Image name and the part of its tag before the first dot or hyphen: another one may not read the old one's files."""
-    name, _, tag = service["image"].partition("@")[0].rpartition(":")
-    return f"{name}:{tag.partition('-')[0].partition('.')[0]}"
+    return max((effect.disruption for effect in effects), key=DISRUPTIONS.index, default="none")
 
 
 def _fields(old: Mapping[str, dict[str, Any]], new: Mapping[str, dict[str, Any]]) -> Iterator[FieldChange]:

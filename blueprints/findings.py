@@ -15,6 +15,8 @@ from blueprints.profile import Profile
 from orgs.needs import Needs
 from sprocket_v2.errors import ResolveError
 
+_MOVING = frozenset({"latest", "main", "master"})
+
 
 class Deployed(Protocol):
     """What a finding looks at of a resolved component."""
@@ -49,7 +51,7 @@ def findings_for(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Dep
         *_access(needs, ways),
         *_budget(ways, components),
         *_routes(ways, components),
-        *_images(needs, ways, components),
+        *(_images_as_found(needs, components) if profile.has_layers else _images(needs, ways, components)),
         *_database(needs),
         *_generation(needs, profile, components),
         *_local(needs, components),
@@ -149,6 +151,22 @@ def _images(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Deployed
             where="access.public",
         )
     yield Finding("info", f"Images go by tag, without a digest: {', '.join(loose)}.", "`sprocket images lock` pins them.")
+
+
+def _images_as_found(needs: Needs, components: Sequence[Deployed]) -> Iterator[Finding]:
+    """An older layout's images are what they are; a tag that moves is said, not refused."""
+    if needs.applications == "stand-in":
+        yield Finding(
+            "warning", "The applications are this project's stand-ins, not the real ones.", "Set applications to real for a league."
+        )
+    images = {image.reference for c in components for image in c.images.values() if image.digest == UNRESOLVED}
+    moving = sorted(name for name in images if name.rpartition(":")[2] in _MOVING)
+    if moving:
+        yield Finding(
+            "warning",
+            f"{len(moving)} images go by a tag that moves: {', '.join(moving)}.",
+            "What runs tomorrow is not what ran yesterday; `sprocket images lock` pins them to digests.",
+        )
 
 
 def _generation(needs: Needs, profile: Profile, components: Sequence[Deployed]) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,8 @@ class SecretManifest:
     placeholder: str
     supplied_when: tuple[Wanted, ...]
     generated_when: tuple[Wanted, ...] = ()
+    docker_name: str = ""
+    collected: tuple[str, str] | None = None  # (service key, file) of a collected one
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,70 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Router:
+    """A route as labels on a service say it: Traefik's Docker provider reads them.
+
+    Attributes:
+        protocol: http, or tcp, whose rule is on the name inside TLS.
+        host: a name of the estate's hosts (`web`, `api`, ...), of its profile.
+        every_way: whether the other ways in are alternatives in the same rule.
+        entrypoint: empty where the labels name none, and every entry point takes it.
+        service: one of Traefik's own instead of this one, such as api@internal.
+        path_prefix: only requests below it, or empty.
+        forward_auth: the rule a visitor has to fulfil before he is let through; empty for nobody asks.
+    """
+
+    name: str
+    protocol: str
+    host: str
+    port: int
+    every_way: bool
+    entrypoint: str
+    tls: bool
+    service: str
+    path_prefix: str
+    forward_auth: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A path of the host in a container."""
+
+    source: str
+    target: str
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AsFound:
+    """What a service of an older layout says to Docker, in place of what every service of ours has.
+
+    Attributes:
+        name: its whole Docker name.
+        names: the whole Docker name of a volume or config, by its key in the manifest, where it is not the usual one.
+        keeps_logs: whether Docker rotates its log; else the engine's default holds.
+    """
+
+    name: str
+    endpoint_mode: str
+    hostname: str
+    constraints: tuple[str, ...]
+    max_per_node: int
+    binds: tuple[Bind, ...]
+    ports: tuple[int, ...]
+    names: Mapping[str, str]
+    driver_options: Mapping[str, str]
+    keeps_logs: bool
+    routers: tuple[Router, ...]
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """The inputs it reads: `port_<number>` for each port, and those named in paths of the host."""
+        named = [word for bind in self.binds for word in re.findall(r"\{(\w+)\}", bind.source)]
+        return (*(f"port_{port}" for port in self.ports), *named)
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceManifest:
     """One Swarm service of the component. Durations in seconds."""
 
@@ -119,6 +186,7 @@ class ServiceManifest:
     wanted_when: tuple[Wanted, ...]
     image: ImageManifest | None
     probe: Probe | None
+    as_found: AsFound | None = None
 
     @property
     def is_job(self) -> bool:
@@ -162,6 +230,7 @@ class Manifest:
     services: tuple[ServiceManifest, ...]
     path: str
     plays: tuple[Play, ...] = ()
+    stack: str = ""
 
 
 def read_manifest(folder: Path, rules: Mapping[Path_, Rule], shown_path: str) -> Manifest:
@@ -202,9 +271,10 @@ def _manifest(name: str, data: dict[str, Any], path: str) -> Manifest:
         left_out_when=wanted_lines(data.get("left_out_when", [])),
         inputs=tuple(_input(key, item) for key, item in (data.get("inputs") or {}).items()),
         secrets=tuple(_secret(key, item) for key, item in (data.get("secrets") or {}).items()),
-        services=tuple(_service(key, item) for key, item in data["services"].items()),
+        services=tuple(_service(key, item, has_stack=bool(data.get("stack"))) for key, item in data["services"].items()),
         path=path,
         plays=tuple(_play(role, item) for role, item in (data.get("plays") or {}).items()),
+        stack=data.get("stack", ""),
     )
 
 
@@ -249,10 +319,12 @@ def _secret(name: str, item: dict[str, Any]) -> SecretManifest:
         placeholder=item.get("placeholder", ""),
         supplied_when=wanted_lines(item.get("supplied_when", [])),
         generated_when=wanted_lines(item.get("generated_when", [])),
+        docker_name=item.get("docker_name", ""),
+        collected=(item["collected"]["service"], item["collected"]["file"]) if item.get("collected") else None,
     )
 
 
-def _service(key: str, item: dict[str, Any]) -> ServiceManifest:
+def _service(key: str, item: dict[str, Any], *, has_stack: bool) -> ServiceManifest:
     health = item["health"]
     return ServiceManifest(
         key=key,
@@ -286,4 +358,36 @@ def _service(key: str, item: dict[str, Any]) -> ServiceManifest:
         wanted_when=wanted_lines(item.get("wanted_when", [])),
         image=_image(item["image"]) if item.get("image") else None,
         probe=Probe(item["probe"]["port"], item["probe"].get("path", "")) if item.get("probe") else None,
+        as_found=_as_found(item["as_found"]) if has_stack and item.get("as_found") else None,
+    )
+
+
+def _as_found(item: dict[str, Any]) -> AsFound:
+    return AsFound(
+        name=item["name"],
+        endpoint_mode=item.get("endpoint_mode", "vip"),
+        hostname=item.get("hostname", ""),
+        constraints=tuple(item.get("constraints", ())),
+        max_per_node=item.get("max_per_node", 0),
+        binds=tuple(Bind(b["source"], b["target"], b.get("read_only", False)) for b in item.get("binds", ())),
+        ports=tuple(item.get("ports", ())),
+        names=item.get("names") or {},
+        driver_options=item.get("driver_options") or {},
+        keeps_logs=item.get("keeps_logs", True),
+        routers=tuple(_router(name, router) for name, router in (item.get("routers") or {}).items()),
+    )
+
+
+def _router(name: str, item: dict[str, Any]) -> Router:
+    return Router(
+        name=item.get("name", name),
+        protocol=item.get("protocol", "http"),
+        host=item["host"],
+        port=item["port"],
+        every_way=item.get("every_way", False),
+        entrypoint=item.get("entrypoint", ""),
+        tls=item.get("tls", True),
+        service=item.get("service", ""),
+        path_prefix=item.get("path_prefix", ""),
+        forward_auth=item.get("forward_auth", ""),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +69,41 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Stack:
+    """One of several stacks of a generation.
+
+    Attributes:
+        outputs: what later stacks may ask for: name -> `network/<key>`, `volume/<key>`, or `fact/<name>` of the profile's facts.
+        references: what it asks former stacks for, by stack.
+    """
+
+    name: str
+    title: str
+    outputs: Mapping[str, str]
+    references: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A network, or a volume that no service mounts any more, of a generation with several stacks."""
+
+    key: str
+    stack: str
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """A named starting set of components for one application generation.
 
     Attributes:
         components: the starting set; they belong to the generation whatever their own `profiles` say.
         queues: names of the applications' message queues; each organization has its own under them.
+        stacks: in the order they are applied; none where one stack is all there is.
+        networks: of a generation with several stacks; the others have edge, data and outbound.
+        left_volumes: volumes of services that are gone, which stay.
+        hosts: name -> how it is made of the domain, for generations whose routes stand in labels.
     """
 
     name: str
@@ -88,6 +117,15 @@ class Profile:
     queues: tuple[str, ...]
     tables: Tables
     findings: tuple[Limit, ...]
+    stacks: tuple[Stack, ...] = ()
+    networks: tuple[Shared, ...] = ()
+    left_volumes: tuple[Shared, ...] = ()
+    hosts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_layers(self) -> bool:
+        """It is several stacks, applied one after the other."""
+        return bool(self.stacks)
 
 
 def read_profile(file: Path, rules: Mapping[Path_, Rule]) -> Profile:
@@ -114,7 +152,21 @@ def read_profile(file: Path, rules: Mapping[Path_, Rule]) -> Profile:
         queues=tuple(data.get("queues", ())),
         tables=Tables(tables.get("organization", ""), tuple(tables.get("people", ()))),
         findings=tuple(_limit(item) for item in data.get("findings", ())),
+        stacks=tuple(_stack(name, item) for name, item in (data.get("stacks") or {}).items()),
+        networks=tuple(_shared(key, item) for key, item in (data.get("networks") or {}).items()),
+        left_volumes=tuple(_shared(key, item) for key, item in (data.get("left_volumes") or {}).items()),
+        hosts=data.get("hosts") or {},
     )
+
+
+def _stack(name: str, item: dict[str, Any]) -> Stack:
+    references = {stack: tuple(outputs) for stack, outputs in (item.get("references") or {}).items()}
+    outputs = dict(line.split(" = ", 1) for line in item.get("outputs") or ())
+    return Stack(name, item["title"], outputs, references)
+
+
+def _shared(key: str, item: dict[str, Any]) -> Shared:
+    return Shared(key, item["stack"], item.get("name", key), item["why"])
 
 
 def _limit(item: dict[str, Any]) -> Limit:

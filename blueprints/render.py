@@ -16,6 +16,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from blueprints import context, marks, parse_back
 from blueprints.catalog import LOCAL, Catalog
+from blueprints.layered import Layered
 from blueprints.local_lines import marked_local, with_environment
 from blueprints.names import docker_name
 from blueprints.quoting import FILTERS, Quoted, emitted, kind_of, refuse_bare
@@ -48,15 +49,40 @@ def render(resolution: Resolution, catalog: Catalog) -> Rendering:
         RenderError: a template asks for a value that was not resolved, prints one bare, or its output, parsed back, is not
             what was resolved; `where` names the template and line.
     """
+    if resolution.profile.has_layers:
+        return _layered(resolution, catalog).render()
     return _Renderer(resolution, catalog.root, catalog.config_files).render()
+
+
+def _layered(resolution: Resolution, catalog: Catalog, traced: str = "") -> Layered:
+    emitted.take()  # what an earlier pass that failed may have left
+    return Layered(resolution, catalog, partial(_checked_file, catalog.root, traced), traced)
+
+
+def _checked_file(root: Path, traced: str, template: str, path: str, kind: str, values: Mapping[str, Any]) -> str:
+    """One file, or a part of one, with its header, parsed back where its kind can be; the traced one comes out with marks."""
+    text = _text(root, template, kind, values, path == traced)
+    whole = _with_header(text, kind, path, f"templates/{template}")
+    written = emitted.take()
+    if kind in ("data", "compose", "toml") and path != traced:
+        parse_back.check_data(whole, written, path, f"templates/{template}")
+    return whole
+
+
+def _with_header(text: str, kind: str, path: str, shown: str) -> str:
+    if kind == "shell":
+        return f"#!/bin/sh\n# {shown}\n{text}"
+    return text if path.endswith(".json") else _HEADERS["data" if kind == "compose" else kind].format(shown) + text
 
 
 def render_component(resolution: Resolution, catalog: Catalog, name: str) -> dict[str, str]:
     """One component's part of a rendering, for golden cases: its services as `stack.yml`, and its config files."""
-    renderer = _Renderer(resolution, catalog.root, catalog.config_files)
     component = resolution.component(name)
     if component is None:
         raise RenderError(f"{name} is not in this deployment", where=name)
+    if resolution.profile.has_layers:
+        return _layered(resolution, catalog).component_files(component)
+    renderer = _Renderer(resolution, catalog.root, catalog.config_files)
     files = renderer.configs(component)
     return {"stack.yml": renderer.fragment(component), **files}
 
@@ -81,7 +107,10 @@ def render_marked(resolution: Resolution, catalog: Catalog, path: str) -> str:
 
     It is not parsed back: `render` does that. Raises RenderError as `render` does, and where there is no such file.
     """
-    files = _Renderer(resolution, catalog.root, catalog.config_files, traced=path).render().files
+    if resolution.profile.has_layers:
+        files = _layered(resolution, catalog, path).render().files
+    else:
+        files = _Renderer(resolution, catalog.root, catalog.config_files, traced=path).render().files
     if path not in files:
         raise RenderError(f"no file is called {path!r}", hint=f"one of {', '.join(sorted(files))}", where=path)
     return files[path]
@@ -176,12 +205,7 @@ class _Renderer:
         written = emitted.take()
         emitted.values = kept
         shown = f"templates/{template}"
-        if kind == "shell":
-            whole = f"#!/bin/sh\n# {shown}\n{text}"
-        elif path.endswith(".json"):
-            whole = text
-        else:
-            whole = _HEADERS["data" if kind == "compose" else kind].format(shown) + text
+        whole = _with_header(text, kind, path, shown)
         self.templates[path] = shown
         if kind in ("data", "compose", "toml") and path != self.traced:
             parse_back.check_data(whole, written, path, shown)

@@ -137,8 +137,10 @@ def read_bundle(folder: Path) -> Rendering:
         raise RenderError("no blueprint.json", hint="`sprocket render NEEDS --out DIR` makes a bundle", where=str(folder))
     try:
         text = manifest.read_text(encoding="utf-8")
-        expected = {str(item["path"]): str(item["sha256"]) for item in json.loads(text)["files"]}
-        missing = {STACK, LOCK, SECRETS} - set(expected)
+        facts = json.loads(text)
+        expected = {str(item["path"]): str(item["sha256"]) for item in facts["files"]}
+        stacks = {str(item["file"]) for item in facts.get("stacks") or ()} or {STACK}
+        missing = {*stacks, LOCK, SECRETS} - set(expected)
     except (ValueError, KeyError, TypeError):
         missing = {MANIFEST}
     if missing:

@@ -340,15 +340,17 @@ def _secrets(needs: Needs, catalog: Catalog, components: tuple[ResolvedComponent
             for name in service.secrets:
                 consumers.setdefault(name, []).append(service.key)
     deployed = frozenset(part for component in components for part in component.parts)
+    # What an older layout keeps in its secret server, or collects from a container, no service mounts.
+    unmounted = {secret.name for c in components if c.manifest.stack for secret in c.manifest.secrets}
     result = {}
-    for name in sorted(consumers):
+    for name in sorted({*consumers, *unmounted}):
         component_name, secret = owners[name]
         kind = secret.kind
         if any_holds(needs, secret.supplied_when, component_name, deployed):
             kind = "supplied"
         elif any_holds(needs, secret.generated_when, component_name, deployed):
             kind = "generated"
-        result[name] = ResolvedSecret(secret, component_name, kind, lock.secrets.get(name, 1), tuple(consumers[name]))
+        result[name] = ResolvedSecret(secret, component_name, kind, lock.secrets.get(name, 1), tuple(consumers.get(name, ())))
     return result
 
 

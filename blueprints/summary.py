@@ -9,7 +9,7 @@ from typing import Any
 from blueprints import context
 from blueprints.existing import existing_data
 from blueprints.names import docker_name
-from blueprints.resolve import Resolution
+from blueprints.resolve import Resolution, ResolvedSecret
 from blueprints.routes import Route, routes_data
 from blueprints.shared import shared_data
 
@@ -34,7 +34,7 @@ def blueprint_data(resolution: Resolution, rows: Sequence[Route], files: Mapping
                 "layer": component.manifest.layer,
                 "reasons": list(component.reasons),
                 "through": list(component.through),
-                "services": [docker_name(needs.slug, *s.key.split("_", 1)) for s in component.services],
+                "services": [context.service_name(needs.slug, s) for s in component.services],
                 "memory_mib": component.memory_mib,
                 "inputs": dict(component.inputs),
                 "interruption": component.manifest.interruption,
@@ -105,6 +105,7 @@ def lock_data(resolution: Resolution) -> dict[str, Any]:
 def secrets_data(resolution: Resolution) -> dict[str, Any]:
     """References and consumers of every secret; never a value (a placeholder's fixed text is none)."""
     slug = resolution.needs.slug
+    names = {s.key: context.service_name(slug, s) for c in resolution.components for s in c.services}
     return {
         "secrets": {
             name: {
@@ -119,8 +120,17 @@ def secrets_data(resolution: Resolution) -> dict[str, Any]:
                 "swarm_name": context.secret_name(slug, secret),
                 "version": secret.version,
                 "file": f"secrets/{name}",
-                "consumers": [docker_name(slug, *key.split("_", 1)) for key in secret.consumers],
+                "consumers": [names.get(key) or docker_name(slug, *key.split("_", 1)) for key in secret.consumers],
+                **_collected(secret),
             }
             for name, secret in resolution.secrets.items()
         }
     }
+
+
+def _collected(secret: ResolvedSecret) -> dict[str, str]:
+    """The service whose container makes the value, by its key, and the file it leaves it in, in place of a file of the bundle's."""
+    if secret.manifest.collected is None:
+        return {}
+    service, file = secret.manifest.collected
+    return {"service": service, "file": file}

@@ -29,8 +29,9 @@ from provisioning.engine_events import Event
 from provisioning.host_edge import actions as host_edge
 from provisioning.layers import EngineError, Operate
 from provisioning.materials import Basis, material, rendering_of
-from provisioning.models import Approval, Plan, Run, StackState, next_number
+from provisioning.models import Plan, Run, StackState, next_number
 from provisioning.operations import Outcome, Request, run_operation
+from provisioning.review import decisions
 from provisioning.states import FINISHED, PlanState, RunKind, RunState
 from provisioning.verdict import Verdict
 from provisioning.verify_estate import verify_bundle
@@ -39,12 +40,14 @@ from sprocket_v2.errors import ApplyError, PreviewError, SprocketError, StaleErr
 
 _log = logging.getLogger(__name__)
 OnEvent = Callable[[Event], None]
+approve, withdraw = decisions.approve, decisions.withdraw  # actions like the others: callers find them here
 NEEDS_PERMISSION = {
     RunKind.PREVIEW: "propose",
     RunKind.APPLY: "apply",
     RunKind.REFRESH: "apply",
     RunKind.DESTROY: "destroy",
     RunKind.VERIFY: "read",
+    RunKind.DRIFT: "read",
 }
 
 
@@ -118,37 +121,19 @@ def propose(*, org: Organization, blueprint: Blueprint, actor: Any, on_event: On
     Raises:
         DeniedError, ApplyError (a secret is missing), PreviewError, StaleError (somebody works on the stack).
     """
-    run = request_run(org=org, kind=RunKind.PREVIEW, actor=actor, blueprint=blueprint, ring=False)
+    return plan_from(request_run(org=org, kind=RunKind.PREVIEW, actor=actor, blueprint=blueprint, ring=False), on_event=on_event)
+
+
+def plan_from(run: Run, *, on_event: OnEvent | None = None) -> Plan:
+    """Carry a preview out here and now; the plan it makes.
+
+    Raises:
+        ApplyError, PreviewError, StaleError: it made none, in the run's own words.
+    """
     done = run_here(run, on_event=on_event)
     if done.plan is None:
         raise _error_from(PreviewError, done.error)
     return done.plan
-
-
-def approve(*, plan: Plan, actor: Any, via: str = "web") -> Plan:  # noqa: ANN401
-    """Say yes to exactly this plan."""
-    access.require(actor, plan.organization, "approve")
-    if plan.basis != "live":
-        raise StaleError(
-            "made against an empty host: it can be read, not applied", hint="make a new plan where Docker runs", where=f"plan {plan.number}"
-        )
-    with transaction.atomic():
-        if plan.state == PlanState.PROPOSED and not plan.move(PlanState.APPROVED):
-            plan.refresh_from_db()
-        if plan.state != PlanState.APPROVED:
-            raise StaleError(f"the plan is {plan.state}", hint=plan.reason or "make a new plan", where=f"plan {plan.number}")
-        _, is_new = Approval.objects.get_or_create(organization=plan.organization, plan=plan, author=actor)
-        if is_new:
-            record(org=plan.organization, actor=actor, what="plan approved", detail=f"plan {plan.number}", via=via)
-    return plan
-
-
-def withdraw(*, plan: Plan, actor: Any) -> Plan:  # noqa: ANN401
-    """Take a plan back before it is applied."""
-    access.require(actor, plan.organization, "propose")
-    if not plan.move(PlanState.WITHDRAWN, reason="withdrawn"):
-        raise StaleError(f"the plan is {plan.state}", hint="only a plan that is not applied can be withdrawn", where=f"plan {plan.number}")
-    return plan
 
 
 def apply(*, plan: Plan, actor: Any, idempotency_key: str = "", ring: bool = True) -> Run:  # noqa: ANN401
@@ -158,8 +143,9 @@ def apply(*, plan: Plan, actor: Any, idempotency_key: str = "", ring: bool = Tru
     known = _known(org, idempotency_key, _digest_of(RunKind.APPLY, None, plan))
     if known:
         return known
-    if plan.state != PlanState.APPROVED:
-        hint = plan.reason or ("approve it first" if plan.state == PlanState.PROPOSED else "make a new plan")
+    missing = decisions.missing_yes(plan) if plan.state in (PlanState.PROPOSED, PlanState.APPROVED) else ""
+    if plan.state != PlanState.APPROVED or missing:
+        hint = plan.reason or missing or ("approve it first" if plan.state == PlanState.PROPOSED else "make a new plan")
         raise StaleError(f"the plan is {plan.state}, not approved", hint=hint, where=f"plan {plan.number}")
     open_run: Run | None = Run.objects.for_org(org).filter(plan=plan, kind=RunKind.APPLY).exclude(state__in=FINISHED).first()
     return open_run or request_run(org=org, kind=RunKind.APPLY, actor=actor, plan=plan, idempotency_key=idempotency_key, ring=ring)
@@ -189,7 +175,7 @@ def request_run(
     """Write a run's row and, after the commit, ring the worker.
 
     Args:
-        kind: preview (needs `blueprint`), apply (needs `plan`), refresh, destroy or verify.
+        kind: preview (needs `blueprint`), apply (needs `plan`), refresh, destroy, verify or drift.
         ring: False when the caller carries it out itself with `run_here`.
     Raises:
         DeniedError: the person may not. KeyReusedError: the key came with another request before.

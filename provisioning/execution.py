@@ -28,12 +28,15 @@ from provisioning.materials import material, rendering_of
 from provisioning.models import Plan, Run, StackState
 from provisioning.operations import Outcome, Request, Spare, Verb, run_operation
 from provisioning.recorder import LeaseLostError, Recorder
+from provisioning.review import drift
+from provisioning.review.announcing import announce
+from provisioning.review.observed import differences, mismatch_error
 from provisioning.states import PlanState, RunKind, RunState
 from provisioning.verify_estate import verify_bundle
 from sprocket_v2.errors import ApplyError, SprocketError, StaleError
 
 MAX_DELIVERIES = 3
-DEADLINE_S = {RunKind.PREVIEW: 300.0, RunKind.APPLY: 3000.0, RunKind.REFRESH: 600.0, RunKind.DESTROY: 1200.0}
+DEADLINE_S = {RunKind.PREVIEW: 300.0, RunKind.APPLY: 3000.0, RunKind.REFRESH: 600.0, RunKind.DESTROY: 1200.0, RunKind.DRIFT: 300.0}
 _log = logging.getLogger(__name__)
 _spare: Spare | None = None
 
@@ -120,14 +123,28 @@ class _Execution:
             operate=self._operate,
             say=self.recorder.say,
         )
+        if plan.is_empty:
+            self._skip_apply(plan)
         self._ended(RunState.SUCCEEDED, plan=plan, changes=plan.changes)
+
+    def _skip_apply(self, plan: Plan) -> None:
+        """A plan without changes was looked at by the engine: what an apply would note is noted here, and nobody has to ask for one."""
+        rendering = rendering_of(plan.blueprint)
+        if secret_store.stack_state(self.org).applied_blueprint and planning.seen_live(self.org.slug, rendering) == plan.live_fingerprint:
+            self._remember(
+                applied_blueprint=plan.blueprint,
+                applied_digest=plan.rendering_digest,
+                state_digest=plan.state_digest,
+                live_fingerprint=planning.seen_live(self.org.slug, rendering, with_tasks=True) or "",
+            )
 
     def _apply(self) -> None:
         plan = self.run.plan
         if plan is None:
             raise ApplyError("the plan of this run is gone", hint="make a new plan", where=f"run {self.run.number}")
         try:
-            rendering = planning.recheck(plan)
+            is_first_try = self.run.deliveries == 1
+            rendering = planning.recheck(plan, is_first_try=is_first_try)
             shared = shared_of(rendering.blueprint)
             host_edge.prepare(org=self.org, blueprint=rendering.blueprint, beat=self.recorder.beat, say=self.recorder.say)
             if planning.has_nothing_to_do(plan, rendering):
@@ -137,22 +154,22 @@ class _Execution:
             with material(self.org, rendering, self._folder) as stuff:
                 secret_store.make_ready(self.org, stuff.wanted, actor=self.run.requested_by)
                 self._backup_first(plan, rendering)
-                outcome = planning.apply_plan(
+                outcome, predicted = planning.apply_plan(
                     plan,
                     stuff,
                     self._operate,
-                    is_first_try=self.run.deliveries == 1,
+                    is_first_try=is_first_try,
                     say=self.recorder.say,
                     after=lambda layer: self._collect(rendering, layer),
                 )
         except StaleError as error:
-            if not isinstance(error, LeaseLostError):
+            if not isinstance(error, LeaseLostError) and not error.transient:
                 plan.move(PlanState.STALE, reason=error.message)
             raise
         except EngineError as error:
             self._apply_failed(plan, error)
             raise
-        self._applied(plan, rendering, outcome)
+        self._applied(plan, rendering, outcome, differences(predicted, outcome.steps))
 
     def _refresh(self) -> None:
         blueprint = secret_store.stack_state(self.org).applied_blueprint
@@ -179,6 +196,13 @@ class _Execution:
         if _has_backups(rendering):
             backup_actions.note(self.org)
         self._ended(RunState.SUCCEEDED, verdict=verdict.as_dict())
+
+    def _drift(self) -> None:
+        found = drift.look(self.org, self._folder, self._operate, self.recorder.say)
+        with transaction.atomic():
+            self._remember()  # nothing but that it is our lease
+            drift.keep(self.org, self.run, found)
+        self._ended(RunState.SUCCEEDED, changes={"drifted": len(found)} if found else {})
 
     # Parts of them
 
@@ -238,7 +262,7 @@ class _Execution:
             if said:
                 self.recorder.say(said)
 
-    def _applied(self, plan: Plan, rendering: Rendering, outcome: Outcome) -> None:
+    def _applied(self, plan: Plan, rendering: Rendering, outcome: Outcome, unlike: tuple[str, ...]) -> None:
         edge_error = self._join_edge(shared_of(rendering.blueprint))
         self.recorder.say("looking whether it works")
         verdict = verify_bundle(rendering, docker_reader(), beat=self.recorder.beat)
@@ -253,8 +277,9 @@ class _Execution:
             backup_actions.note(self.org)
         plan.move(PlanState.APPLIED)
         values: dict[str, Any] = {"verdict": verdict.as_dict(), "changes": dict(outcome.changes)}
-        if edge_error:
-            self._ended(RunState.FAILED, error=edge_error, **values)
+        loud = mismatch_error(unlike, plan.number) if unlike else edge_error
+        if loud:
+            self._ended(RunState.FAILED, error=loud, **values)
             return
         if verdict.runs == "failed":
             error = {"kind": "verdict", "message": f"applied, but it {verdict.runs_text}", "hint": "the checks below say what to look at"}
@@ -309,9 +334,12 @@ class _Execution:
         self.run.refresh_from_db()
         if state == RunState.CANCELLED and self.run.state == RunState.RUNNING:
             self.run.move(RunState.CANCELLING, under=self.lease.fencing)
-        if not self.run.move(state, under=self.lease.fencing, pid=None, **values):
+        moved = self.run.move(state, under=self.lease.fencing, pid=None, **values)
+        if not moved:
             self.run.refresh_from_db()
-            self.run.move(state, under=self.lease.fencing, pid=None, **values)
+            moved = self.run.move(state, under=self.lease.fencing, pid=None, **values)
+        if moved and self.run.plan and self.run.kind == RunKind.APPLY and state in (RunState.FAILED, RunState.NEEDS_RECOVERY):
+            announce(self.run.plan, "failed", (self.run.error or {}).get("message", ""))
 
 
 def _has_backups(rendering: Rendering) -> bool:

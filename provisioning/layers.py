@@ -14,7 +14,9 @@ from typing import Any
 
 from provisioning.materials import Basis, Material
 from provisioning.operations import Outcome, Request, Verb
+from provisioning.recorder import LeaseLostError
 from provisioning.state import digest_over
+from sprocket_v2.errors import SprocketError, StaleError
 
 Operate = Callable[[Request], Outcome]
 Say = Callable[[str], None]
@@ -83,9 +85,9 @@ def apply(
     Args:
         engine_plan: as `preview` gave it; empty where nothing was to be done.
         state_digest: over all layers, as it was when the plan was made.
-        after: called with a layer's name once it is up, before the next begins.
+        after: called with a layer's name once it is up, before the next begins; an error of it ends the apply there.
     Raises:
-        EngineError: one failed; its outcome is about all layers.
+        EngineError: one failed; its outcome is about all layers. LeaseLostError: somebody else works on the stacks.
     """
     plans = _plans(engine_plan, stuff.layers, state_digest)
     done = _Done({layer: plan.state_digest for layer, plan in plans.items()})
@@ -96,7 +98,12 @@ def apply(
             "apply", layer=layer, holds_lease=True, plan_in=str(plan_file or ""), expected_state_digest=plan.state_digest
         )
         done.take(layer, _operated(request, operate, done, stuff, say))
-        after(layer)
+        try:
+            after(layer)
+        except LeaseLostError:
+            raise
+        except SprocketError as error:
+            raise EngineError(done.ended_by(error)) from error
     return done.outcome()
 
 
@@ -135,6 +142,12 @@ class _Done:
         steps = tuple(step for outcome in self._outcomes for step in outcome.steps)
         took = round(sum(outcome.duration_s for outcome in self._outcomes), 3)
         return replace(self._outcomes[-1], changes=changes, steps=steps, state_digest=digest_over(self.digests), duration_s=took)
+
+    def ended_by(self, error: SprocketError) -> Outcome:
+        """All of them, though the last one went well, ended by something that follows it."""
+        kind = "stale" if isinstance(error, StaleError) else "failed"
+        words = {"kind": kind, "message": error.message, "hint": error.hint, "where": error.where}
+        return replace(self.outcome(), ok=False, error=words)
 
 
 def _operated(request: Request, operate: Operate, done: _Done, stuff: Material, say: Say) -> Outcome:

@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from orgs.models import Organization, OrgQuerySet
 from provisioning.host_edge.rows import EdgeMember, EntryClaim, HostEdge  # noqa: F401 - Django looks for rows here
 from provisioning.migration.rows import Migration, MigrationStep  # noqa: F401 - and here
+from provisioning.review.rows import Announcement, DriftReport, PlanComment, ReviewRules  # noqa: F401
 from provisioning.states import FINISHED, PlanState, RunKind, RunState, plan_may_move, run_may_move
 
 
@@ -31,7 +32,11 @@ def _choices(states: type[Any]) -> list[tuple[str, str]]:
 
 
 class Plan(models.Model):
-    """What an approval is bound to (D5): needs, files, template release, engine plan, state, secret versions, live objects."""
+    """What an approval is bound to (D5): needs, files, template release, engine plan, state, secret versions, live objects.
+
+    `seen` is how else the world was when it was made (newest needs, release here, secrets, what was deployed), `review` all that its
+    page shows beside the steps, and `digest` one digest over everything (ADR 0026).
+    """
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="plans")
     number = models.PositiveIntegerField()
@@ -47,6 +52,9 @@ class Plan(models.Model):
     changes = models.JSONField(default=dict)
     steps = models.JSONField(default=list)
     edge = models.JSONField(default=dict)
+    seen = models.JSONField(default=dict)
+    review = models.JSONField(default=dict)
+    digest = models.CharField(max_length=80, blank=True)
     state = models.CharField(max_length=12, choices=_choices(PlanState), default=PlanState.PROPOSED)
     reason = models.TextField(blank=True)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -68,6 +76,11 @@ class Plan(models.Model):
         """A plan made without an engine can be read and compared, not applied."""
         return self.basis == "live" and self.state in (PlanState.PROPOSED, PlanState.APPROVED)
 
+    @property
+    def is_empty(self) -> bool:
+        """Nothing would change, the host's edge included: nobody has to approve or apply that."""
+        return self.basis == "live" and not self.steps and self.edge.get("op", "stays") == "stays"
+
     def move(self, new: str, *, reason: str = "") -> bool:
         """Compare-and-set; False when somebody else was first or the move is not allowed."""
         if not plan_may_move(self.state, new):
@@ -79,10 +92,12 @@ class Plan(models.Model):
 
 
 class Approval(models.Model):
-    """Somebody's yes to exactly one plan."""
+    """Somebody's yes to exactly one plan, by its digest."""
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
     plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="approvals")
+    digest = models.CharField(max_length=80, blank=True)
+    reason = models.CharField(max_length=300, blank=True)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created = models.DateTimeField(auto_now_add=True)
 

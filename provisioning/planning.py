@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -20,6 +20,11 @@ from provisioning.live import adopted_of, live_fingerprint
 from provisioning.materials import Basis, Material, has_state, known_state_digest, material, rendering_of, secret_versions_of
 from provisioning.models import Plan, Run, StackState, next_number
 from provisioning.operations import Outcome
+from provisioning.preflight.result import Result, gathered, refuse_blocks
+from provisioning.review.announcing import told_of
+from provisioning.review.binding import plan_digest, refuse_moved, seen_now
+from provisioning.review.facts import look_at_host, review_of
+from provisioning.review.parts import stale_words
 from provisioning.states import PlanState, RunKind, RunState
 from provisioning.virtual_ips import virtual_ip_warning
 from sprocket_v2.errors import PreviewError, SprocketError, StaleError
@@ -53,17 +58,23 @@ def make_plan(
     edge = effect.as_dict() if effect else {}
     secret_store.make_ready(org, secret_store.wanted_secrets(rendering.secrets), actor=author)
     _refuse_wrong_certificates(org, rendering)
-    refuse_unfit(org, rendering)
+    checks = [*_looked_outside(org, rendering), *(look_at_host(org, rendering) if basis == "live" else ())]
+    refuse_blocks(gathered([check for check in checks if not check.key.startswith("host/")]))  # the machine may be mended until the apply
     if basis == "live" and nothing_moved(org, rendering):
-        state = secret_store.stack_state(org)
-        return _store(org, blueprint, rendering, author, state_digest=state.state_digest, live=live or "", changes={}, steps=[], edge=edge)
+        digest = secret_store.stack_state(org).state_digest
+        review = review_of(org, blueprint, rendering, drift=(), checks=checks)
+        return _store(
+            org, blueprint, rendering, author, state_digest=digest, live=live or "", changes={}, steps=[], edge=edge, review=review
+        )
     refuse_unfit_layers(org, rendering)
     warning = virtual_ip_warning(rendering) if basis == "live" else ""
     if warning:
         say(warning)
+        checks.append(Result("host/virtual-ips", "warn", f"{warning}."))
+    drift: Sequence[Mapping[str, Any]] = ()
     with material(org, rendering, name) as stuff:
         if basis == "live" and may_have_drifted(org, rendering):
-            layers.over_all("refresh", stuff, operate, say=say)
+            drift = layers.over_all("refresh", stuff, operate, say=say).steps
         seen = layers.preview(stuff, operate, basis=basis, say=say)
     outcome = seen.outcome
     return _store(
@@ -78,6 +89,7 @@ def make_plan(
         basis=basis,
         engine_plan=seen.engine_plan,
         edge=edge,
+        review=review_of(org, blueprint, rendering, drift=drift, checks=checks),
     )
 
 
@@ -127,22 +139,29 @@ def _refuse_wrong_certificates(org: Organization, rendering: Rendering) -> None:
 
 
 def refuse_unfit(org: Organization, rendering: Rendering) -> None:
-    """Look at the services outside that the rendering leans on; nothing is asked where there are none.
+    """Look at the machine, and at the services outside that the rendering leans on; nothing is asked where there are none.
 
     Raises:
         PreviewError: what keeps it from being deployed, in the preflight's words.
     """
-    if rendering.blueprint.get("existing"):
-        from provisioning.preflight.look import refuse_what_blocks  # its libraries are needed by few
-
-        refuse_what_blocks(org, rendering)
+    refuse_blocks(gathered([*_looked_outside(org, rendering), *look_at_host(org, rendering)]))
 
 
-def recheck(plan: Plan) -> Rendering:
+def _looked_outside(org: Organization, rendering: Rendering) -> list[Result]:
+    if not rendering.blueprint.get("existing"):
+        return []
+    from provisioning.preflight.look import existing  # its libraries are needed by few
+
+    return existing(org, rendering)
+
+
+def recheck(plan: Plan, *, is_first_try: bool) -> Rendering:
     """The plan's rendering, when everything is still what was approved; the state itself is rechecked by the engine's child.
 
+    Args:
+        is_first_try: False after an interrupted try, whose own doing has moved objects and state.
     Raises:
-        StaleError: names what has moved.
+        StaleError: names what has moved. Nothing was changed.
     """
     where = f"plan {plan.number}"
     if plan.basis != "live":
@@ -152,18 +171,10 @@ def recheck(plan: Plan) -> Rendering:
     if plan.state != PlanState.APPROVED:
         raise StaleError(f"the plan is {plan.state}, not approved", hint=plan.reason or "approve it first", where=where)
     rendering = rendering_of(plan.blueprint)
-    facts = rendering.blueprint
-    for name, approved, now in (
-        ("the files", plan.rendering_digest, rendering.digest),
-        ("the needs", plan.needs_digest, facts["needs_digest"]),
-        ("the template release", plan.template_release, facts["template_release"]),
-        ("the versions of secrets", plan.secret_versions, dict(secret_versions_of(rendering))),
-    ):
-        if approved != now:
-            raise StaleError(f"{name} changed since this was approved", hint=_NEW_PLAN, where=where)
     live = seen_live(plan.organization.slug, rendering)
     if live is None:
         raise StaleError("Docker cannot be reached now", hint="`sprocket doctor` says why; then apply again", where=where, transient=True)
+    refuse_moved(plan, rendering, live, is_first_try=is_first_try)
     return rendering
 
 
@@ -197,8 +208,8 @@ def _names(rendering: Rendering) -> list[str]:
 
 def apply_plan(
     plan: Plan, stuff: Material, operate: Operate, *, is_first_try: bool, say: Say = nothing, after: Between = nothing
-) -> Outcome:
-    """Apply exactly what was approved.
+) -> tuple[Outcome, Sequence[Mapping[str, Any]]]:
+    """Apply exactly what was approved; the outcome, and the steps that were predicted for this try.
 
     A first try needs the state and the live objects that were approved. After an interrupted try both have moved by what it had
     done: then the rest is previewed again, and has to be part of what was approved.
@@ -210,26 +221,25 @@ def apply_plan(
     if is_first_try:
         refuse_moved_objects(plan, stuff.rendering)
         _refuse_moved_states(plan, stuff)
+        predicted: Sequence[Mapping[str, Any]] = plan.steps
     else:
         rest = layers.preview(stuff, operate, say=say, holds_lease=True)
         refuse_other_steps(plan.steps, rest.outcome.steps)
-        engine_plan, state_digest = rest.engine_plan, rest.outcome.state_digest
-    return layers.apply(stuff, operate, engine_plan, state_digest, say=say, after=after)
+        engine_plan, state_digest, predicted = rest.engine_plan, rest.outcome.state_digest, rest.outcome.steps
+    return layers.apply(stuff, operate, engine_plan, state_digest, say=say, after=after), predicted
 
 
 def _refuse_moved_states(plan: Plan, stuff: Material) -> None:
     """A plan of several stacks without a step was made without the engine, so no engine plan of theirs holds their digests."""
     if not plan.engine_plan and len(stuff.layers) > 1 and known_state_digest(stuff.org.slug, stuff.layers) != plan.state_digest:
-        raise StaleError("the state has moved since this was previewed", hint=_NEW_PLAN, where=f"plan {plan.number}")
+        raise StaleError(stale_words(("the engine's state",)), hint=_NEW_PLAN, where=f"plan {plan.number}")
 
 
 def refuse_moved_objects(plan: Plan, rendering: Rendering) -> None:
     """Raise StaleError when a Docker object was changed, made or removed since the plan was made."""
     if seen_live(plan.organization.slug, rendering) != plan.live_fingerprint:
         raise StaleError(
-            "the running objects changed since this was previewed",
-            hint=f"somebody changed them by hand: {_NEW_PLAN}",
-            where=f"plan {plan.number}",
+            stale_words(("the running objects",)), hint=f"somebody changed them by hand: {_NEW_PLAN}", where=f"plan {plan.number}"
         )
 
 
@@ -264,12 +274,13 @@ def _store(
     changes: dict[str, int],
     steps: list[dict[str, Any]],
     edge: dict[str, Any],
+    review: dict[str, Any],
     basis: Basis = "live",
     engine_plan: str = "",
 ) -> Plan:
     facts = rendering.blueprint
     with transaction.atomic():
-        return Plan.objects.create(
+        plan = Plan(
             organization=org,
             number=next_number(Plan, org),
             blueprint=blueprint,
@@ -284,5 +295,12 @@ def _store(
             changes=changes,
             steps=steps,
             edge=edge,
+            seen=seen_now(org, rendering),
+            review=review,
             author=author,
         )
+        plan.digest = plan_digest(plan)
+        plan.state = PlanState.APPROVED if plan.is_empty else PlanState.PROPOSED
+        plan.save()
+        told_of(plan)
+    return plan

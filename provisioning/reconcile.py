@@ -17,9 +17,12 @@ from django.db.models.functions import Now
 from provisioning import actions, backup_actions, execution, leases, processes
 from provisioning.migration import runner as migrations
 from provisioning.models import Run
+from provisioning.review.announcing import deliver_due
+from provisioning.review.drift import ask_due
 from provisioning.states import UNDER_WAY, RunState
 
 LOOK_AT_BACKUPS_EVERY = 20  # passes: five minutes
+LOOK_FOR_DRIFT_EVERY = 40
 RING_AGAIN_AFTER = timedelta(seconds=60)
 _log = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ def reconcile() -> dict[str, int]:
             done[word] += 1
     for run_id in _unsent():
         done["sent"] += actions.ring_for(run_id)
+    deliver_due()  # last: a slow webhook keeps no run waiting
     return done
 
 
@@ -126,6 +130,8 @@ class Reconciler:
                 passes += 1
                 if passes % LOOK_AT_BACKUPS_EVERY == 2:  # the first soon after a start
                     backup_actions.note_all()
+                if passes % LOOK_FOR_DRIFT_EVERY == 0:
+                    ask_due()
             except Exception:
                 _log.exception("a pass of the reconciler failed; the next one follows")
             finally:

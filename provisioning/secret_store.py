@@ -123,6 +123,14 @@ def set_secret(*, org: Organization, name: str, value: str, actor: Any, pattern:
     return row
 
 
+def forget_secret(*, org: Organization, name: str, actor: Any, via: str = "web") -> None:  # noqa: ANN401
+    """Remove a secret with all its versions; one that is not there is no error."""
+    with transaction.atomic():
+        count, _ = Secret.objects.for_org(org).filter(name=name).delete()
+        if count:
+            record(org=org, actor=actor, what="secret removed", detail=name, via=via)
+
+
 def refuse_bad_value(name: str, value: str, pattern: str = "") -> None:
     """Raise ApplyError when a value cannot be this secret's."""
     where = f"secret {name}"

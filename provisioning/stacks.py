@@ -186,7 +186,7 @@ class Operation:
         expected = self.request.get("expected_state_digest", "")
         if expected and expected != digest:
             raise EngineFailureError(
-                "stale", "the state has moved since this was previewed", "make a new plan: something else was applied meanwhile"
+                "stale", "plan is stale: the engine's state moved", "make a new plan: something else was applied meanwhile"
             )
 
     def _digest(self, moment: str) -> str:

@@ -11,6 +11,7 @@ class PlanState(StrEnum):
     PROPOSED = "proposed"
     APPROVED = "approved"
     APPLIED = "applied"
+    SENT_BACK = "sent-back"
     STALE = "stale"
     WITHDRAWN = "withdrawn"
 
@@ -35,11 +36,13 @@ class RunKind(StrEnum):
     REFRESH = "refresh"
     DESTROY = "destroy"
     VERIFY = "verify"
+    DRIFT = "drift"
 
 
 PLAN_MOVES: dict[PlanState, frozenset[PlanState]] = {
-    PlanState.PROPOSED: frozenset({PlanState.APPROVED, PlanState.STALE, PlanState.WITHDRAWN}),
-    PlanState.APPROVED: frozenset({PlanState.APPLIED, PlanState.STALE, PlanState.WITHDRAWN}),
+    PlanState.PROPOSED: frozenset({PlanState.APPROVED, PlanState.SENT_BACK, PlanState.STALE, PlanState.WITHDRAWN}),
+    PlanState.APPROVED: frozenset({PlanState.APPLIED, PlanState.SENT_BACK, PlanState.STALE, PlanState.WITHDRAWN}),
+    PlanState.SENT_BACK: frozenset({PlanState.WITHDRAWN}),
     PlanState.APPLIED: frozenset(),
     PlanState.STALE: frozenset(),
     PlanState.WITHDRAWN: frozenset(),

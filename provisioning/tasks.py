@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from provisioning import backup_actions, execution, reconcile
 from provisioning.migration import runner
+from provisioning.review import drift
 from sprocket_v2.celery import app  # a process that sends needs our broker's settings as much as one that receives
 
 
@@ -30,3 +31,9 @@ def reconcile_now() -> None:
 def look_at_backups() -> None:
     """Note how old the newest backup of every deployment is, for pages: they do not ask Docker."""
     backup_actions.note_all()
+
+
+@app.task(name="provisioning.look_for_drift")
+def look_for_drift() -> None:
+    """Ask for a look at every deployment whose last one is too old."""
+    drift.ask_due()

@@ -18,13 +18,15 @@ from provisioning import actions
 from provisioning.backups import page_facts
 from provisioning.host_edge.claims import shared_of
 from provisioning.models import Plan, Run, SecretVersion, StackState
+from provisioning.preflight.known import findings
+from provisioning.preflight.result import gathered
 from provisioning.progress import engine_progress
+from provisioning.review.drift import standing
+from provisioning.review.page import SIGNS
 from provisioning.secret_store import secret_versions, set_secret
 from provisioning.states import FINISHED, RunKind
 from provisioning.ways import probe_now, route_rows
 from sprocket_v2.errors import ApplyError, SprocketError
-
-_STEP_WORDS = {"create": "+", "delete": "−", "update": "~", "replace": "±", "same": "=", "import": "<", "read": "?"}
 
 
 def organizations(request: HttpRequest) -> HttpResponse:
@@ -54,7 +56,7 @@ def organization(request: HttpRequest, org: Organization) -> HttpResponse:
         "org": org, "state": state, "verdict": _verdict(state), "newest": newest, "needs": needs, "runs": runs, "plan": plan,
         "applied": applied, "access": _access(applied or newest), "stand_ins": _is_stand_in(applied or newest), "shares_ports": _shares_ports(applied),
         "is_current": bool(newest and needs and newest.needs_revision_id == needs.pk), "missing": _missing(org) if needs else [],
-        "backup": _backup(applied, state),
+        "backup": _backup(applied, state), "drift": standing(org) if applied else None,
         "open_run": next((run for run in runs if not run.is_finished), None), "engine": engine_progress(),
     }  # fmt: skip
     return render(request, "provisioning/organization.html", context)
@@ -145,8 +147,7 @@ def secrets(request: HttpRequest, org: Organization) -> HttpResponse:
 
 def preflight(request: HttpRequest, org: Organization) -> HttpResponse:
     """What keeps the newest needs from being deployed, or will bite; asked for, it also looks at the services outside."""
-    from provisioning.preflight.look import findings, look  # their libraries are needed by no other page
-    from provisioning.preflight.result import gathered
+    from provisioning.preflight.look import look  # its libraries are needed by no other page
 
     found, outside, problem = None, {}, None
     try:
@@ -185,45 +186,6 @@ def _key(request: HttpRequest) -> str:
 def _back(request: HttpRequest, org: Organization, error: SprocketError) -> HttpResponse:
     messages.error(request, f"{error.message}. {error.hint}".rstrip(". ") + ".")
     return redirect("organization", org.slug)
-
-
-def plan_page(request: HttpRequest, org: Organization, number: int) -> HttpResponse:
-    """What the engine would do; approve, then apply."""
-    plan = _plan(org, number)
-    applied = StackState.objects.for_org(org).select_related("applied_blueprint").first()
-    context = {
-        "org": org, "plan": plan, "steps": [_shown(step) for step in plan.steps if step["op"] != "same"],
-        "approvals": plan.approvals.select_related("author"), "runs": plan.runs.exclude(kind=RunKind.PREVIEW),
-        "applied": applied.applied_blueprint if applied else None,
-    }  # fmt: skip
-    return render(request, "provisioning/plan.html", context)
-
-
-def _shown(step: dict[str, Any]) -> dict[str, Any]:
-    """A step as a page shows it: under its layer's heading, so without the layer in its name."""
-    layer = step.get("layer", "")
-    return {**step, "layer": layer, "name": step["resource"].removeprefix(f"{layer}/"), "sign": _STEP_WORDS.get(step["op"], "?")}
-
-
-def plan_approve(request: HttpRequest, org: Organization, number: int) -> HttpResponse:
-    """Say yes to exactly this plan."""
-    try:
-        actions.approve(plan=_plan(org, number), actor=request.user)
-    except SprocketError as error:
-        messages.error(request, f"{error.message}. {error.hint}")
-    else:
-        messages.success(request, "Approved. It can be applied now.")
-    return redirect("plan", org.slug, number)
-
-
-def plan_apply(request: HttpRequest, org: Organization, number: int) -> HttpResponse:
-    """Ask the worker to make it so."""
-    try:
-        run = actions.apply(plan=_plan(org, number), actor=request.user)
-    except SprocketError as error:
-        messages.error(request, f"{error.message}. {error.hint}")
-        return redirect("plan", org.slug, number)
-    return redirect("run", org.slug, run.number)
 
 
 def verify(request: HttpRequest, org: Organization) -> HttpResponse:
@@ -276,7 +238,7 @@ def run_context(run: Run) -> dict[str, Any]:
         last = event.seq
         if event.resource and event.kind.startswith("resource-"):
             resources[event.resource] = {
-                "resource": event.resource, "op": event.op, "sign": _STEP_WORDS.get(event.op, "?"),
+                "resource": event.resource, "op": event.op, "sign": SIGNS.get(event.op, "?"),
                 "state": {"resource-pre": "working", "resource-done": "done", "resource-failed": "failed"}[event.kind], "at": event.at,
             }  # fmt: skip
         elif event.message:
@@ -315,10 +277,3 @@ def _run(org: Organization, number: int) -> Run:
     if run is None:
         raise Http404("no such run")
     return run
-
-
-def _plan(org: Organization, number: int) -> Plan:
-    plan: Plan | None = Plan.objects.for_org(org).select_related("blueprint", "organization", "author").filter(number=number).first()
-    if plan is None:
-        raise Http404("no such plan")
-    return plan

@@ -21,6 +21,7 @@ from sprocket_v2 import broker
 LONGEST_RUN_S = 3600
 RECONCILE_EVERY_S = 15.0
 LOOK_AT_BACKUPS_EVERY_S = 300.0
+LOOK_FOR_DRIFT_EVERY_S = 600.0  # whether one is due; how often each is due is a setting
 
 
 def configuration(broker_url: str, data_dir: Path) -> dict[str, Any]:
@@ -41,6 +42,7 @@ def configuration(broker_url: str, data_dir: Path) -> dict[str, Any]:
         "enable_utc": True,
         "beat_schedule": {
             "reconcile": {"task": "provisioning.reconcile", "schedule": RECONCILE_EVERY_S},
+            "look-for-drift": {"task": "provisioning.look_for_drift", "schedule": LOOK_FOR_DRIFT_EVERY_S},
             "look-at-backups": {"task": "provisioning.look_at_backups", "schedule": LOOK_AT_BACKUPS_EVERY_S},
         },
     }

@@ -20,6 +20,7 @@ from orgs import views as orgs
 from provisioning import stream
 from provisioning import views as provisioning
 from provisioning.checks import views as checks
+from provisioning.review import views as review
 
 View = Callable[..., Any]
 
@@ -82,9 +83,18 @@ ROUTES: tuple[Route, ...] = (
     Route(f"{ORG}preflight", "preflight", provisioning.preflight, GET, "read"),
     Route(f"{ORG}preflight/look", "preflight-look", provisioning.preflight, POST, "propose"),
     Route(f"{ORG}propose", "propose", provisioning.propose, POST, "propose"),
-    Route(f"{ORG}plans/<int:number>", "plan", provisioning.plan_page, GET, "read"),
-    Route(f"{ORG}plans/<int:number>/approve", "plan-approve", provisioning.plan_approve, POST, "approve"),
-    Route(f"{ORG}plans/<int:number>/apply", "plan-apply", provisioning.plan_apply, POST, "apply"),
+    Route(f"{ORG}plans/<int:number>", "plan", review.plan_page, GET, "read"),
+    Route(f"{ORG}plans/<int:number>/approve", "plan-approve", review.plan_approve, POST, "approve"),
+    Route(f"{ORG}plans/<int:number>/send-back", "plan-send-back", review.plan_send_back, POST, "approve", idempotent=False),
+    Route(f"{ORG}plans/<int:number>/apply", "plan-apply", review.plan_apply, POST, "apply"),
+    Route(f"{ORG}history", "history", review.history, GET, "read"),
+    Route(f"{ORG}history/<int:number>/rollback", "rollback", review.rollback, POST, "propose"),
+    Route(f"{ORG}drift", "drift", review.drift_page, GET, "read"),
+    Route(f"{ORG}drift/look", "drift-look", review.drift_look, POST, "read"),
+    Route(f"{ORG}drift/put-back", "drift-put-back", review.drift_put_back, POST, "propose"),
+    Route(f"{ORG}drift/dismiss", "drift-dismiss", review.drift_dismiss, POST, "approve"),
+    Route(f"{ORG}settings", "settings", review.settings_page, GET, "read"),
+    Route(f"{ORG}settings/set", "settings-set", review.settings_set, POST, "members"),
     Route(f"{ORG}verify", "verify", provisioning.verify, POST, "read"),
     Route(f"{ORG}destroy", "destroy", provisioning.destroy, POST, "destroy"),
     Route(f"{ORG}runs", "runs", provisioning.runs, GET, "read"),

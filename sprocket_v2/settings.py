@@ -56,6 +56,8 @@ SPROCKET_MASTER_KEY_FILE = Path(env.str("SPROCKET_MASTER_KEY_FILE", default="") 
 SPROCKET_CACHE_DIR = Path(
     env.str("SPROCKET_CACHE_DIR", default="") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sprocket"
 )
+SPROCKET_WEBHOOK_LOCAL = env.bool("SPROCKET_WEBHOOK_LOCAL", default=False)
+SPROCKET_DRIFT_EVERY_HOURS = env.int("SPROCKET_DRIFT_EVERY_HOURS", default=6)
 SIGN_IN_LINK_MINUTES = 15
 
 SECRET_KEY = _secret_key()

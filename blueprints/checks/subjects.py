@@ -12,6 +12,7 @@ from blueprints.catalog import TEMPLATES, Catalog
 from blueprints.checks.model import Subject
 from blueprints.estate.from_bundle import estate_from_bundle
 from blueprints.estate.model import Estate
+from blueprints.estate_facts import FROM_THE_PROXY
 from blueprints.manifest import Manifest, Wanted
 from blueprints.rendering import Rendering
 from orgs.needs import Needs
@@ -147,6 +148,7 @@ def unused_inputs(catalog: Catalog, names: frozenset[str], templates: Path = TEM
         manifest = catalog.components[name]
         own = "\n".join(file.read_text() for file in sorted((templates / "components" / name).rglob("*.j2")))
         asked = {word for service in manifest.services for word in (service.memory, service.cpu, service.copies, service.udp_port)}
+        asked |= {word for service in manifest.services if service.as_found for word in (*service.as_found.asks, *FROM_THE_PROXY)}
         asked |= {line.rpartition(".")[2] for line in lines if line.startswith(f"options.{name}.")}
         unused = tuple(i.name for i in manifest.inputs if i.name not in asked and not re.search(rf"\b{i.name}\b", own + shared))
         if unused:

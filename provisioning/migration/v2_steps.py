@@ -84,7 +84,8 @@ def deploy(work: Work) -> Evidence:
     if state and state.applied_blueprint_id == work.blueprint().pk and state.applied_digest:
         return {"applied": True}
     work.say("asking for a plan")
-    plan = actions.approve(plan=actions.propose(org=work.target, blueprint=work.blueprint(), actor=work.actor), actor=work.actor, via="cli")
+    plan = actions.propose(org=work.target, blueprint=work.blueprint(), actor=work.actor)
+    plan = actions.approve(plan=plan, actor=work.actor, reason=f"a step of migration {work.migration.number}", via="cli")
     work.say(f"applying plan {plan.number}: {', '.join(f'{count} to {op}' for op, count in plan.changes.items() if op != 'same')}")
     return _ended(work, actions.run_here(actions.apply(plan=plan, actor=work.actor, ring=False)))
 

@@ -15,6 +15,7 @@ from orgs.models import Organization
 from provisioning import secret_store
 from provisioning.preflight.cache import check_cache
 from provisioning.preflight.database import check_database
+from provisioning.preflight.known import findings
 from provisioning.preflight.network import Peer
 from provisioning.preflight.result import Preflight, Result, gathered, refuse_blocks
 from provisioning.preflight.storage import check_storage
@@ -36,13 +37,6 @@ def refuse_what_blocks(org: Organization, rendering: Rendering) -> None:
         PreviewError: what blocks, in the preflight's own words.
     """
     refuse_blocks(gathered(existing(org, rendering)))
-
-
-def findings(rendering: Rendering) -> Iterator[Result]:
-    """What the blueprint itself knows to bite, such as limits of the application generation."""
-    for number, finding in enumerate(rendering.blueprint["findings"], start=1):
-        state: Any = "warn" if finding["severity"] == "warning" else "note"
-        yield Result(f"known/{number}", state, finding["message"], finding["hint"])
 
 
 def existing(org: Organization, rendering: Rendering) -> list[Result]:

@@ -44,6 +44,7 @@ def demo_up(images: Annotated[str, typer.Option(help="standin or real.")] = "sta
 
     from blueprints.actions import make_blueprint
     from provisioning.actions import apply, approve, propose
+    from provisioning.review.rules import warnings_of
 
     _refuse_a_strangers_demo(org)
     out.progress(style("1 of 4", "bold") + "  blueprint")
@@ -52,9 +53,11 @@ def demo_up(images: Annotated[str, typer.Option(help="standin or real.")] = "sta
     with embedded_worker(Path(settings.SPROCKET_DATA_DIR) / "logs" / "demo-worker.log"):
         out.progress(style("2 of 4", "bold") + "  preview")
         plan = propose(org=org, blueprint=blueprint, actor=actor)
+        for warning in warnings_of(plan.review):
+            out.progress(f"  warning: {warning}")
         out.progress(f"  {', '.join(f'{count} to {op}' for op, count in plan.changes.items() if op != 'same') or 'nothing to do'}")
         out.progress(style("3 of 4", "bold") + "  apply, by a worker")
-        run = apply(plan=approve(plan=plan, actor=actor), actor=actor)
+        run = apply(plan=approve(plan=plan, actor=actor, reason="the demo: its warnings are said above"), actor=actor)
         follow(run, _RUN_LIMIT_S, progress_line)
         run.refresh_from_db()
     out.progress(style("4 of 4", "bold") + "  verdict")

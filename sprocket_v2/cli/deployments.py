@@ -10,6 +10,7 @@ import typer
 
 from sprocket_v2.cli.django_setup import load_django
 from sprocket_v2.cli.output import DONE, FAILED, is_interactive, out, style, table
+from sprocket_v2.cli.plans import SIGNS, plan_data, plan_words, reason_for, step_lines
 from sprocket_v2.errors import ApplyError, StaleError, VerifyError
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 Slug = Annotated[str, typer.Argument(help="The organization's slug.", metavar="ORG")]
 As = Annotated[str | None, typer.Option("--as", help="Whose action it is; default: the only owner, or the platform admin.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-SIGNS = {"create": "+", "delete": "-", "update": "~", "replace": "±", "same": "=", "import": "<"}
 
 
 def register(app: typer.Typer) -> None:
@@ -67,11 +67,6 @@ def progress_line(event: Any) -> None:  # noqa: ANN401 - provisioning.engine_eve
         out.progress(f"  {event.message}")
 
 
-def _steps(steps: Any) -> str:  # noqa: ANN401 - JSON
-    rows = [(SIGNS.get(s["op"], "?"), s["op"], s["resource"], ", ".join(s.get("fields") or ())) for s in steps if s["op"] != "same"]
-    return table(rows, ("", "step", "resource", "because of")) if rows else "Nothing to do: it is as the blueprint says."
-
-
 def preview_command(
     org: Slug,
     as_: As = None,
@@ -83,7 +78,7 @@ def preview_command(
     from provisioning.actions import preview_now
 
     result = preview_now(org=row, rendering=draw_newest(org=row), on_event=None)
-    words = [_steps(result.steps)]
+    words = [step_lines(result.steps)]
     if result.basis == "empty-host":
         words.append("basis: empty-host. Docker was not reachable, so everything is shown as new; this can be read, not applied.")
     if result.edge:
@@ -100,14 +95,8 @@ def propose_command(org: Slug, as_: As = None) -> None:
     """Preview the newest blueprint and keep it as a plan somebody can approve."""
     row = organization(org)
     plan = _propose(row, actor_for(row, as_))
-    words = f"{_plan_words(plan)}\n\nPlan {plan.number} proposed. `sprocket approve {org}/{plan.number}`"
-    out.result(_plan_data(plan), words)
-
-
-def _plan_words(plan: Plan) -> str:
-    """The steps, and what happens to the host's edge."""
-    edge = plan.edge.get("words", "")
-    return _steps(plan.steps) + (f"\n{edge}" if edge else "")
+    words = f"{plan_words(plan)}\n\nPlan {plan.number} proposed. `sprocket approve {org}/{plan.number}`"
+    out.result(plan_data(plan), words)
 
 
 def _propose(org: Any, actor: Any) -> Plan:  # noqa: ANN401 - rows
@@ -116,12 +105,8 @@ def _propose(org: Any, actor: Any) -> Plan:  # noqa: ANN401 - rows
     return propose(org=org, blueprint=newest_blueprint(org, actor), actor=actor)
 
 
-def _plan_data(plan: Plan) -> dict[str, Any]:
-    return {"plan": f"{plan.organization.slug}/{plan.number}", "state": str(plan.state), "basis": plan.basis, "changes": plan.changes,
-            "steps": plan.steps, "edge": plan.edge, "digest": plan.rendering_digest}  # fmt: skip
-
-
-def _plan(name: str) -> Plan:
+def plan_named(name: str) -> Plan:
+    """A plan by ORG/NUMBER."""
     slug, _, number = name.partition("/")
     org = organization(slug)
     from provisioning.models import Plan
@@ -136,13 +121,23 @@ def _plan(name: str) -> Plan:
 PlanName = Annotated[str, typer.Argument(help="ORG/NUMBER, as `propose` printed it.", metavar="PLAN")]
 
 
-def approve_command(plan: PlanName, as_: As = None) -> None:
-    """Say yes to exactly this plan."""
-    row = _plan(plan)
-    from provisioning.actions import approve
+Reason = Annotated[str, typer.Option("--reason", help="Why it is fine; needed where the plan carries a warning.")]
 
-    done = approve(plan=row, actor=actor_for(row.organization, as_))
-    out.result(_plan_data(done), f"Plan {plan} approved. `sprocket apply {plan}`")
+
+def approve_command(
+    plan: PlanName,
+    reason: Reason = "",
+    digest: Annotated[str, typer.Option("--digest", help="Of the plan you looked at; refused when it is another one.")] = "",
+    as_: As = None,
+) -> None:
+    """Say yes to exactly this plan."""
+    row = plan_named(plan)
+    from provisioning.actions import approve
+    from provisioning.review.decisions import missing_yes
+
+    done = approve(plan=row, actor=actor_for(row.organization, as_), digest=digest, reason=reason_for(row, reason), via="cli")
+    words = f"Plan {plan} ({done.digest[:19]}) approved. `sprocket apply {plan}`"
+    out.result(plan_data(done), words if str(done.state) == "approved" else f"Noted for plan {plan}; {missing_yes(done)}.")
 
 
 def apply_command(
@@ -150,20 +145,25 @@ def apply_command(
         str, typer.Argument(help="An approved plan (ORG/NUMBER), or ORG to propose, show, ask, approve and apply.", metavar="PLAN|ORG")
     ],
     yes: Yes = False,
+    reason: Reason = "",
     as_: As = None,
 ) -> None:
     """Make it so, and verify it."""
     from_plan = "/" in what
-    plan = _plan(what) if from_plan else None
+    plan = plan_named(what) if from_plan else None
     row = plan.organization if plan else organization(what)
     actor = actor_for(row, as_)
     from provisioning.actions import apply, approve, run_here
 
     if plan is None:
         plan = _propose(row, actor)
-        out.progress(_plan_words(plan))
-        ask(yes, f"Apply this to {row.slug}?")
-        plan = approve(plan=plan, actor=actor)
+        out.progress(plan_words(plan))
+        if not plan.is_empty:
+            ask(yes, f"Apply this to {row.slug}?")
+            plan = approve(plan=plan, actor=actor, reason=reason_for(plan, reason), via="cli")
+    if plan.is_empty:
+        out.result(plan_data(plan), f"Nothing to do for plan {row.slug}/{plan.number}: it approved itself, and nothing was applied.")
+        return
     run = run_here(apply(plan=plan, actor=actor, ring=False), on_event=progress_line)
     _finish(run)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -54,9 +55,28 @@ def read_needs(path: Path) -> Needs:
         raise NeedsError(f"cannot be read: {reason}", hint="name a needs file, such as orgs/demo.yaml", where=str(path)) from None
 
 
-def resolve_file(path: Path, catalog: Catalog, lock: Lock | None = None) -> Resolution:
-    """The resolution of a needs file; files it names are read from beside it. Without a lock, with the release's."""
+def _bundled_needs(profile: str) -> Path:
+    """The needs file of this release that asks for a generation."""
+    for name in ("demo.yaml", "legacy.yaml"):
+        path = TEMPLATES.parent / "orgs" / name
+        if profile and read_needs(path).profile == profile:
+            return path
+    raise NeedsError(
+        f"no needs file is named, and none comes with the release for profile {profile!r}" if profile else "no needs file is named",
+        hint="name one, such as orgs/demo.yaml; alone, `--profile legacy-22` renders the reference league's",
+        where="NEEDS",
+    )
+
+
+def resolve_file(path: Path, catalog: Catalog, lock: Lock | None = None, *, profile: str = "") -> Resolution:
+    """The resolution of a needs file; files it names are read from beside it. Without a lock, with the release's.
+
+    Args:
+        profile: of another generation than the file names.
+    """
     needs = read_needs(path)
+    if profile and profile != needs.profile:
+        needs = parse_needs(json.dumps({**needs.model_dump(mode="json"), "profile": profile}), str(path))
     attachments = {name: read_beside(path, name) for name in needs.files if (path.parent / name).is_file()}
     return resolve(needs, catalog, lock or read_lock(TEMPLATES / "images.lock.yaml"), attachments)
 
@@ -67,10 +87,16 @@ def read_beside(needs_file: Path, name: str) -> bytes:
         return file.read(MAX_STARTING_DATA + 1)
 
 
-def render_command(needs: NeedsFile, to: Annotated[Path, typer.Option("--out", help="Folder for the bundle.", metavar="DIR")]) -> None:
+def render_command(
+    to: Annotated[Path, typer.Option("--out", help="Folder for the bundle.", metavar="DIR")],
+    needs: Annotated[Path | None, typer.Argument(help="A needs file, such as orgs/demo.yaml.", metavar="[NEEDS]")] = None,
+    profile: Annotated[
+        str, typer.Option("--profile", help="Another generation than the needs name; alone, with the bundled needs of it.")
+    ] = "",
+) -> None:
     """Render a needs file into a bundle folder."""
     catalog = load_catalog()
-    resolution = resolve_file(needs, catalog)
+    resolution = resolve_file(needs or _bundled_needs(profile), catalog, profile=profile)
     rendering = render(resolution, catalog)
     write_bundle(rendering, to)
     lines = [f"{len(rendering.files)} files in {to}, {rendering.digest}"]

@@ -10,7 +10,21 @@ from typing import Annotated
 import typer
 
 from sprocket_v2 import __version__
-from sprocket_v2.cli import backups, bundles, check, demo, deployments, edge, files, local, migrations, organizations, preflight, ways
+from sprocket_v2.cli import (
+    backups,
+    bundles,
+    check,
+    demo,
+    deployments,
+    edge,
+    files,
+    local,
+    migrations,
+    organizations,
+    preflight,
+    review,
+    ways,
+)
 from sprocket_v2.cli.output import INTERRUPTED, exit_code, out
 from sprocket_v2.errors import SetupError, SprocketError
 
@@ -42,7 +56,7 @@ def common(
     out.quiet = out.quiet or quiet
 
 
-for commands in (files, organizations, deployments, preflight, check, backups, migrations, ways, edge, bundles, demo, local):
+for commands in (files, organizations, deployments, review, preflight, check, backups, migrations, ways, edge, bundles, demo, local):
     commands.register(app)
 
 

@@ -14,13 +14,14 @@ from sprocket_v2.cli.deployments import As, Slug, actor_for, organization
 from sprocket_v2.cli.django_setup import load_django
 from sprocket_v2.cli.files import read_beside, read_needs
 from sprocket_v2.cli.output import is_interactive, out, table
+from sprocket_v2.cli.review import org_set, org_webhook
 from sprocket_v2.errors import NeedsError, SetupError, SprocketError
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     groups: tuple[tuple[str, str, dict[str, Callable[..., None]]], ...] = (
-        ("org", "Organizations.", {"create": org_create, "list": org_list, "show": org_show}),
+        ("org", "Organizations.", {"create": org_create, "list": org_list, "show": org_show, "set": org_set, "webhook": org_webhook}),
         (
             "needs",
             "What an organization needs.",

@@ -10,6 +10,7 @@ import pytest
 from blueprints.rendering import Rendering, digest_of, json_text, read_bundle, write_bundle
 from sprocket_v2.errors import RenderError
 from tests.blueprints.cases import rendering
+from tests.layered import LayeredBundle
 
 
 def made(folder: Path) -> Path:
@@ -26,6 +27,16 @@ def test_a_bundle_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert again.digest == first.digest
     assert again.secrets == first.secrets
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["bundle"]
+
+
+def test_a_bundle_of_several_stacks_is_one_too_and_each_of_them_has_to_be_there(tmp_path: Path) -> None:
+    made = LayeredBundle("bench").rendering()
+    write_bundle(made, tmp_path)
+    assert read_bundle(tmp_path).stacks == made.stacks
+    facts = {**made.blueprint, "files": [item for item in made.blueprint["files"] if item["path"] != "layer_2/stack.yml"]}
+    (tmp_path / "blueprint.json").write_text(json.dumps(facts))
+    with pytest.raises(RenderError, match=r"blueprint\.json is not a blueprint's"):
+        read_bundle(tmp_path)
 
 
 def test_scripts_can_be_run_and_nothing_else(tmp_path: Path) -> None:

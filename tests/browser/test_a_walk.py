@@ -83,6 +83,7 @@ def test_from_signing_in_to_the_verdict(page: Page, site: Site) -> None:
     page.get_by_role("button", name="Preview").first.click()
     page.get_by_role("link", name=re.compile("Look at plan")).click(timeout=60_000)
     expect(page.get_by_text("service/gatus")).to_be_visible()
+    page.get_by_label("Reason").fill("a walk on stand-ins")
     page.get_by_role("button", name="Approve exactly this").click()
     page.get_by_role("button", name="Apply").click()
     expect(page.get_by_role("heading", name=re.compile("apply"))).to_be_visible()

@@ -33,7 +33,7 @@ say({"id": plan.pk, "changes": plan.changes, "steps": {s["resource"]: s["op"] fo
      "asked": sum(e.kind == "result" for e in seen)})
 """
 APPLY = """
-plan = actions.approve(plan=Plan.objects.get(pk=ID), actor=alice)
+plan = actions.approve(plan=Plan.objects.get(pk=ID), actor=alice, reason="an estate of tests")
 run = actions.run_here(actions.apply(plan=plan, actor=alice, ring=False))
 state = StackState.objects.for_org(org).get()
 say({**brief(run), "events": [e.message or e.resource for e in run.events.all()], "digest": state.state_digest, "applied": state.applied_digest,

@@ -137,7 +137,7 @@ def test_a_schedule_of_one_minute_makes_one_each_minute_and_keeps_as_many_as_wer
         + "options:\n  backup:\n    every_minutes: 1\n    keep_days: 1\n    keep_at_least: 1\n  postgres:\n    memory_mib: 384\n"
     )
     _set_needs(league, often)
-    league.cli("apply", league.slug, "--yes")
+    league.cli("apply", league.slug, "--yes", "--reason", "stand-ins are fine here")
     # The same apply touches the database's service, so a backup was taken before it.
     [before] = [item for item in league.cli("backups", league.slug) if item["reason"] == "before-apply"]
     assert before["checksum_ok"]
@@ -152,7 +152,7 @@ def test_a_schedule_of_one_minute_makes_one_each_minute_and_keeps_as_many_as_wer
     league.inside("backup", "sh", "/backup/backup.sh", "now", "by-hand")
     assert "20010101T000000Z" not in [item["name"] for item in league.cli("backups", league.slug)]
     _set_needs(league, league.needs())
-    league.cli("apply", league.slug, "--yes")
+    league.cli("apply", league.slug, "--yes", "--reason", "stand-ins are fine here")
 
 
 def test_a_backup_that_fails_makes_the_service_unhealthy_and_leaves_the_last_good_one(league: League) -> None:
@@ -178,7 +178,7 @@ def test_after_a_purge_and_a_new_deployment_the_league_is_back(league: League) -
     assert list(connect().live_objects(league.slug)) == []
     [kept] = [item for item in league.cli("backups", league.slug) if item["name"] == gone["backup"]]
     assert (kept["checksum_ok"], kept["where"], kept["reason"]) == (True, ["control plane"], "before-purge")
-    league.cli("apply", league.slug, "--yes")
+    league.cli("apply", league.slug, "--yes", "--reason", "stand-ins are fine here")
     assert league.rows() != before
     done = league.cli("restore", league.slug, gone["backup"], "--to", "live", "--yes")
     assert league.rows() == before == done["rows"]

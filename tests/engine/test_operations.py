@@ -73,7 +73,7 @@ def test_it_refuses_when_the_state_moved_after_the_approval(stage: EngineStage, 
     assert stage.run("apply", request={"plan_in": str(plan), "expected_state_digest": approved.state_digest}).ok
     refused = stage.run("apply", request={"plan_in": str(plan), "expected_state_digest": approved.state_digest})
     assert refused.error is not None
-    assert (refused.error["kind"], refused.error["message"]) == ("stale", "the state has moved since this was previewed")
+    assert (refused.error["kind"], refused.error["message"]) == ("stale", "plan is stale: the engine's state moved")
 
 
 def test_a_failing_service_is_reported_with_its_masked_lines_and_a_hint(stage: EngineStage) -> None:

@@ -44,7 +44,7 @@ def test_a_second_apply_leaves_the_engine_off(deployed: ControlPlane) -> None:
     code = """
 for _ in range(2):
     began = time.monotonic()
-    plan = actions.approve(plan=actions.propose(org=org, blueprint=newest(), actor=alice), actor=alice)
+    plan = actions.approve(plan=actions.propose(org=org, blueprint=newest(), actor=alice), actor=alice, reason="stand-ins are fine here")
     run = actions.run_here(actions.apply(plan=plan, actor=alice, ring=False))
 say({**brief(run), "took": time.monotonic() - began, "said": [e.message for e in run.events.all()], "steps": plan.steps})
 """

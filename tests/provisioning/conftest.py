@@ -16,6 +16,9 @@ from blueprints.models import Blueprint, BlueprintFile
 from orgs.models import NeedsRevision, Organization
 from provisioning import docker_door, execution, operations, secret_store
 from provisioning.live import LiveObject, LiveService, LiveTask
+from provisioning.materials import rendering_of
+from provisioning.models import Plan
+from provisioning.review.binding import plan_digest, seen_now
 from provisioning.verdict import Check, verdict_of
 from sprocket_v2.errors import ApplyError
 
@@ -31,6 +34,8 @@ SECRETS = {
     },
     "bot-token": {"title": "Bot token", "kind": "supplied", "length": 0, "version": 1, "where_to_get": "Discord's developer pages"},
 }
+STEP = {"resource": "service/web", "component": "web", "type": "t", "op": "create", "fields": [], "reasons": []}
+ONE_STEP = {"steps": [STEP], "changes": {"create": 1}, "state_digest": "sha256:before"}
 TOKEN = "local_dev_placeholder"
 
 
@@ -41,6 +46,7 @@ class FakeDocker:
     services: list[LiveService] = field(default_factory=list)
     objects: list[LiveObject] = field(default_factory=list)
     is_reachable: bool = True
+    taken_ports: set[int] = field(default_factory=set)
 
     def live_services(self, org: str, adopted: object = ()) -> Sequence[LiveService]:
         if not self.is_reachable:
@@ -58,6 +64,15 @@ class FakeDocker:
 
     def last_lines(self, service: str, count: int = 200) -> list[str]:
         return []
+
+    def about(self) -> tuple[str, int, str]:
+        return "27.5.1", 8 * 2**30, ""
+
+    def publishers(self, port: int) -> list[str]:
+        return []
+
+    def is_port_free(self, port: int) -> bool:
+        return port not in self.taken_ports
 
     def restart(self) -> None:
         """Give the first service a new task, as after a crash."""
@@ -124,7 +139,8 @@ def make_blueprint(demo: Organization, alice: Any, engine: Engine) -> Callable[.
             author=alice,
         )
         files = {
-            "play.json": json.dumps({**engine.play, **play}),
+            "stack.yml": "services: {}\n",
+            "play.json": json.dumps({"preview": ONE_STEP, **engine.play, **play}),
             "secrets.json": json.dumps({"secrets": secrets}),
             "blueprint.lock.json": json.dumps({"images": {}, "secrets": {name: item["version"] for name, item in secrets.items()}}),
         }
@@ -153,3 +169,14 @@ def make_blueprint(demo: Organization, alice: Any, engine: Engine) -> Callable[.
 def token(demo: Organization, alice: Any, data_dir: Path) -> None:
     """The one secret a person has to bring."""
     secret_store.set_secret(org=demo, name="bot-token", value=TOKEN, actor=alice)
+
+
+def rewritten(plan: Plan, **columns: Any) -> Plan:
+    """The plan as if it had been made and approved with these columns, digest and approvals included."""
+    for name, value in columns.items():
+        setattr(plan, name, value)
+    plan.seen = seen_now(plan.organization, rendering_of(plan.blueprint))
+    plan.digest = plan_digest(plan)
+    plan.save()
+    plan.approvals.update(digest=plan.digest)
+    return plan

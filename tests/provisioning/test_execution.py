@@ -16,11 +16,10 @@ from provisioning import actions, execution, leases, planning, secret_store
 from provisioning.models import Plan, Run, RunEvent, Secret, StackState
 from provisioning.states import PlanState, RunState
 from sprocket_v2.errors import ApplyError, PreviewError, StaleError
-from tests.provisioning.conftest import TOKEN, Engine, FakeDocker
+from tests.provisioning.conftest import ONE_STEP as BEFORE
+from tests.provisioning.conftest import STEP, TOKEN, Engine, FakeDocker, rewritten
 
 Make = Callable[..., Blueprint]
-STEP = {"resource": "service/web", "component": "web", "type": "t", "op": "create", "fields": [], "reasons": []}
-BEFORE = {"steps": [STEP], "changes": {"create": 1}, "state_digest": "sha256:before"}
 pytestmark = pytest.mark.usefixtures("token")
 
 
@@ -143,7 +142,7 @@ def test_it_refuses_an_apply_when_somebody_changed_a_service_by_hand(
     docker.change()
     run = _applied(plan, alice)
     assert run.error is not None
-    assert "running objects changed" in run.error["message"]
+    assert "plan is stale: the running objects moved" in run.error["message"]
     assert [asked["op"] for asked in engine.asked] == ["preview"]
 
 
@@ -154,12 +153,12 @@ def test_a_restarted_container_does_not_make_a_plan_stale(make_blueprint: Make, 
 
 
 def test_a_moved_state_makes_the_plan_stale(make_blueprint: Make, alice: Any) -> None:
-    error = {"kind": "stale", "message": "the state has moved since this was previewed", "hint": "", "where": "engine"}
+    error = {"kind": "stale", "message": "plan is stale: the engine's state moved", "hint": "", "where": "engine"}
     plan = _approved(make_blueprint(preview=BEFORE, apply={"ok": False, "error": error, "state_digest": "sha256:before"}), alice)
     run = _applied(plan, alice)
     assert (run.state, run.error) == (RunState.FAILED, error)
     plan.refresh_from_db()
-    assert (plan.state, plan.reason) == (PlanState.STALE, "the state has moved since this was previewed")
+    assert (plan.state, plan.reason) == (PlanState.STALE, "plan is stale: the engine's state moved")
 
 
 def test_a_failed_apply_that_changed_something_needs_a_new_plan(make_blueprint: Make, demo: Organization, alice: Any) -> None:
@@ -184,8 +183,7 @@ def test_an_engine_that_dies_needs_recovery(make_blueprint: Make, alice: Any) ->
     file = blueprint.files.get(path="play.json")
     play = {**json.loads(file.text), "die": True}
     dying = make_blueprint(**play)
-    Plan.objects.filter(pk=plan.pk).update(blueprint=dying, rendering_digest=dying.digest, needs_digest="sha256:needs2")
-    plan.refresh_from_db()
+    rewritten(plan, blueprint=dying, rendering_digest=dying.digest, needs_digest="sha256:needs2")
     run = _applied(plan, alice)
     assert run.state == RunState.NEEDS_RECOVERY
     assert run.error is not None
@@ -261,7 +259,7 @@ def test_without_docker_the_preview_is_against_an_empty_host_and_cannot_be_appli
 
 def test_an_interrupted_apply_goes_on_with_the_rest_of_what_was_approved(make_blueprint: Make, engine: Engine, alice: Any) -> None:
     plan = _approved(make_blueprint(preview=BEFORE), alice)
-    Plan.objects.filter(pk=plan.pk).update(engine_plan='{"made": "before the interruption"}')
+    rewritten(plan, engine_plan='{"made": "before the interruption"}')
     run = actions.apply(plan=plan, actor=alice, ring=False)
     Run.objects.filter(pk=run.pk).update(deliveries=1)
     assert actions.run_here(run).state == RunState.SUCCEEDED
@@ -271,8 +269,7 @@ def test_an_interrupted_apply_goes_on_with_the_rest_of_what_was_approved(make_bl
 
 def test_an_interrupted_apply_stops_when_something_else_is_left_to_do(make_blueprint: Make, engine: Engine, alice: Any) -> None:
     plan = _approved(make_blueprint(preview=BEFORE), alice)
-    Plan.objects.filter(pk=plan.pk).update(steps=[{**STEP, "resource": "service/api"}])
-    plan.refresh_from_db()
+    rewritten(plan, steps=[{**STEP, "resource": "service/api"}])
     run = actions.apply(plan=plan, actor=alice, ring=False)
     Run.objects.filter(pk=run.pk).update(deliveries=1)
     done = actions.run_here(run)
@@ -346,8 +343,7 @@ def test_a_cancel_while_it_runs_stops_the_engine(make_blueprint: Make, alice: An
     monkeypatch.setattr("provisioning.recorder.ASK_EVERY_S", 0.0)
     plan = _approved(make_blueprint(preview=BEFORE), alice)
     slow = make_blueprint(sleep=30)
-    Plan.objects.filter(pk=plan.pk).update(blueprint=slow, rendering_digest=slow.digest, needs_digest="sha256:needs2")
-    plan.refresh_from_db()
+    rewritten(plan, blueprint=slow, rendering_digest=slow.digest, needs_digest="sha256:needs2")
     run = actions.apply(plan=plan, actor=alice, ring=False)
 
     def cancel_at_first_event(_event: object) -> None:
@@ -380,7 +376,7 @@ def test_a_fault_of_ours_ends_the_run_and_is_raised(
     make_blueprint: Make, alice: Any, monkeypatch: pytest.MonkeyPatch, settings: LazySettings
 ) -> None:
     run = actions.apply(plan=_approved(make_blueprint(preview=BEFORE), alice), actor=alice, ring=False)
-    monkeypatch.setattr(planning, "recheck", lambda _plan: 1 / 0)
+    monkeypatch.setattr(planning, "recheck", lambda _plan, **_more: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         execution.execute_run(run.pk)
     run.refresh_from_db()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from blueprints.models import Blueprint, BlueprintFile
 from blueprints.rendering import digest_of
 from orgs.models import NeedsRevision, Organization
 from provisioning import actions, planning, secret_store
+from provisioning.collect import collect
 from provisioning.live import LiveService, LiveTask
 from provisioning.materials import rendering_of
 from provisioning.models import Plan, Run, StackState
@@ -186,7 +188,7 @@ def test_a_plan_made_without_the_engine_is_refused_once_a_layers_state_moved(
     monkeypatch.setattr(planning, "known_state_digest", lambda _slug, _layers: "sha256:elsewhere")
     run = _applied(plan, alice)
     assert run.error is not None
-    assert (run.error["kind"], run.error["message"]) == ("stale", "the state has moved since this was previewed")
+    assert (run.error["kind"], run.error["message"]) == ("stale", "plan is stale: the engine's state moved")
 
 
 def test_without_docker_all_layers_are_previewed_on_one_empty_state(make: Make, engine: Engine, docker: FakeDocker, alice: Any) -> None:
@@ -246,3 +248,18 @@ def test_a_collected_secret_is_missing_nowhere_and_handed_over_once_its_layer_is
     assert applies == {"layer_1": [], "layer_2": ["demo/token@1"], "platform": ["demo/token@1"]}
     assert secret_store.secret_versions(demo) == {"token": 1}
     assert "canary-root-token" not in repr(list(run.events.values())) + repr(Run.objects.values()) + repr(Plan.objects.values())
+
+
+def test_a_secret_that_cannot_be_collected_ends_the_apply_there_and_what_was_done_is_remembered(
+    make: Make, engine: Engine, demo: Organization, alice: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provisioning.execution.collect", partial(collect, patience_s=0.0))
+    plan = _approved(make(LayeredBundle("demo", secrets={"token": COLLECTED})), alice)
+    run = _applied(plan, alice)
+    assert run.error is not None
+    assert (run.state, run.error["where"]) == (RunState.FAILED, "secret token")
+    assert _asked(engine, "apply") == ["layer_1"]
+    plan.refresh_from_db()
+    assert plan.state == PlanState.STALE
+    reached = {**BEFORE, "layer_1": AFTER["layer_1"]}
+    assert StackState.objects.for_org(demo).get().state_digest == digest_over(reached)

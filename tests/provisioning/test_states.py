@@ -18,8 +18,9 @@ failed ->
 cancelled ->
 """
 PLAN_TABLE = """
-proposed -> approved stale withdrawn
-approved -> applied stale withdrawn
+proposed -> approved sent-back stale withdrawn
+approved -> applied sent-back stale withdrawn
+sent-back -> withdrawn
 applied ->
 stale ->
 withdrawn ->

@@ -265,6 +265,16 @@ class DockerSwarm:
             self._network_names[network_id] = str(found["Name"])
         return self._network_names[network_id]
 
+    def about(self) -> tuple[str, int, str]:
+        """Docker's version, its machine's memory in bytes, and the folder of its data; that is empty for an engine elsewhere."""
+        with _words("reading the engine"):
+            info: Data = self._api.info()
+        return (
+            str(info.get("ServerVersion", "")),
+            int(info.get("MemTotal") or 0),
+            str(info.get("DockerRootDir", "")) if self._is_local else "",
+        )
+
     def publishers(self, port: int) -> list[str]:
         """Names of services that publish a port on the machine."""
         with _words("reading services"):
@@ -308,8 +318,8 @@ class DockerSwarm:
                 mine = {str(service["ID"]) for service in services}
                 services += [s for s in self._api.services() if s["Spec"]["Name"] in names and str(s["ID"]) not in mine]
             tasks: list[Data] = self._api.tasks(filters={"label": f"{NAMESPACE}={org}"}) if services and not names else []
-            if services and not tasks:
-                tasks = self._api.tasks()
+            if {str(service["ID"]) for service in services} - {str(task["ServiceID"]) for task in tasks}:
+                tasks = self._api.tasks()  # not all of them carry the label: an estate's do not
         by_service: dict[str, list[Data]] = {}
         for task in sorted(tasks, key=lambda item: str(item["CreatedAt"]), reverse=True):
             by_service.setdefault(str(task["ServiceID"]), []).append(task)

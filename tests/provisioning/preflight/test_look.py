@@ -194,7 +194,7 @@ def test_an_apply_is_refused_when_the_database_was_spoiled_since_and_goes_on_whe
     facts = draw_newest(org=managed).blueprint["existing"]
     secrets = {"db-password": {"title": "Database password", "kind": "supplied", "length": 0, "version": 1, "where_to_get": ""}}
     plan = actions.propose(org=managed, blueprint=make_blueprint(secrets=secrets, says={"existing": facts}), actor=alice)
-    plan = actions.approve(plan=plan, actor=alice)
+    plan = actions.approve(plan=plan, actor=alice, reason="a database of tests")
     asked = len(engine.asked)
     postgres.run(f"alter role {league} nologin")
     run = actions.run_here(actions.apply(plan=plan, actor=alice, ring=False))
