@@ -184,7 +184,7 @@ def make_ledger(estate: Estate, decisions: Mapping[str, Decision] | None = None,
     rules = rules or read_rules()
     recognised = recognise(estate)
     groups = same_things(estate.items)
-    keys = _keys([estate.items[group[0]] for group in groups])
+    keys = _keys([[estate.items[i] for i in group] for group in groups])
     rows = tuple(
         _row(key, tuple(estate.items[i] for i in group), _best([recognised[i] for i in group]), (decisions or {}).get(key), rules)
         for key, group in zip(keys, groups, strict=True)
@@ -256,14 +256,18 @@ def _short(service: str) -> str:
     return head if len(tail) == 7 and head and all(sign in "0123456789abcdef" for sign in tail) else service
 
 
-def _keys(firsts: Sequence[Item]) -> list[str]:
-    """A key for each row, from its first item; a number is added where even the whole names are equal."""
-    short = [_key(item, bare_name(item)) for item in firsts]
-    counted = Counter(short)
+def _keys(groups: Sequence[Sequence[Item]]) -> list[str]:
+    """A key for each row, from its first item: the short name where only one row of it stays, else the whole one; a number where even
+    those are equal."""
+    short = [_key(items[0], bare_name(items[0])) for items in groups]
+    leaving = [all(item.is_leaving for item in items) for items in groups]
+    staying = Counter(name for name, is_leaving in zip(short, leaving, strict=True) if not is_leaving)
+    all_of = Counter(short)
     keys: list[str] = []
     used: Counter[str] = Counter()
-    for item, name in zip(firsts, short, strict=True):
-        key = name if counted[name] == 1 else _key(item, item.name)
+    for items, name, is_leaving in zip(groups, short, leaving, strict=True):
+        is_only = all_of[name] == 1 or (staying[name] == 1 and not is_leaving)
+        key = name if is_only else _key(items[0], items[0].name)
         used[key] += 1
         keys.append(key if used[key] == 1 else f"{key}#{used[key]}")
     return keys

@@ -17,6 +17,7 @@ from sprocket_v2.cli import (
     demo,
     deployments,
     edge,
+    estates,
     files,
     local,
     migrations,
@@ -56,7 +57,23 @@ def common(
     out.quiet = out.quiet or quiet
 
 
-for commands in (files, organizations, deployments, review, preflight, check, backups, migrations, ways, edge, bundles, demo, local):
+for commands in (
+    files,
+    organizations,
+    deployments,
+    review,
+    preflight,
+    check,
+    backups,
+    migrations,
+    ways,
+    edge,
+    estates,
+    bundles,
+    demo,
+    local,
+    estates,
+):
     commands.register(app)
 
 
