@@ -12,9 +12,11 @@ class ProvisioningConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Blueprints may not look to the right, so it is told where image ids and secret versions come from."""
+        """Blueprints may not look to the right, so it is told where image ids, secret versions and keys come from."""
         from blueprints.actions import know_the_machine
+        from blueprints.estate_actions import know_the_estate
         from provisioning.docker_door import local_image_ids
-        from provisioning.secret_store import secret_versions
+        from provisioning.secret_store import secret_versions, withhold_key
 
         know_the_machine(image_ids=local_image_ids, secret_versions=secret_versions)
+        know_the_estate(withhold_key=withhold_key)
