@@ -49,3 +49,56 @@ class BlueprintFile(models.Model):
 
     def __str__(self) -> str:
         return self.path
+
+
+class EstateImport(Unchanging):
+    """One reading of somebody's running or described deployment. The newest counts; no secret is in it.
+
+    Attributes:
+        sources: of each source its name, what it is, and its size in bytes.
+        estate: JSON of `blueprints.estate.store`.
+        counts: rows, undecided rows, remarks by severity, secrets in quarantine, as they were when it was kept.
+    """
+
+    organization = models.ForeignKey("orgs.Organization", on_delete=models.CASCADE, related_name="estate_imports")
+    number = models.PositiveIntegerField()
+    sources = models.JSONField()
+    estate = models.TextField()
+    counts = models.JSONField()
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created = models.DateTimeField(auto_now_add=True)
+
+    objects = OrgQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-number"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["organization", "number"], name="estate_import_number"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.organization_id}/import {self.number}"
+
+
+class LedgerDecision(Unchanging):
+    """What somebody decided about a row of the ledger. Rows are only added; the newest of a key counts, over all imports.
+
+    Attributes:
+        key: the row's, such as `service/vault`.
+    """
+
+    organization = models.ForeignKey("orgs.Organization", on_delete=models.CASCADE, related_name="ledger_decisions")
+    key = models.CharField(max_length=700)
+    fate = models.CharField(max_length=8)
+    reason = models.CharField(max_length=300)
+    owner = models.CharField(max_length=80)
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created = models.DateTimeField(auto_now_add=True)
+
+    objects = OrgQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.organization_id}/{self.key}: {self.fate}"

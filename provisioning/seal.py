@@ -67,6 +67,10 @@ class Sealer:
         """Keyed HMAC (hex): tells whether a value changed, and is useless without the master key."""
         return hmac.new(self._key(org, "fingerprint"), name.encode() + b"\0" + value.encode(), hashlib.sha256).hexdigest()
 
+    def withhold_key(self, org: str) -> bytes:
+        """The key by which values of an imported estate are told apart without being kept."""
+        return self._key(org, "withhold")
+
     def _key(self, org: str, use: str) -> bytes:
         info = f"sprocket/{use}/{org}".encode()
         return HKDF(algorithm=hashes.SHA256(), length=_KEY_BYTES, salt=None, info=info).derive(self._master)

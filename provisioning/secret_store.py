@@ -167,6 +167,11 @@ def keep_collected(org: Organization, item: Wanted, value: str) -> bool:
     return True
 
 
+def withhold_key(slug: str) -> bytes:
+    """The organization's key under which an import withholds values; the organization need not be there yet."""
+    return sealer().withhold_key(slug)
+
+
 def is_kept(org: Organization, item: Wanted) -> bool:
     """Whether the version the bundle names is in the store."""
     return (item.name, item.version) in _rows(org)

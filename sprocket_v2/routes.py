@@ -14,6 +14,7 @@ from urllib.parse import quote
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
 from django.urls import URLPattern, path, reverse
 
+from blueprints import estate_views as estates
 from blueprints import views as blueprints
 from orgs import access
 from orgs import views as orgs
@@ -76,6 +77,10 @@ ROUTES: tuple[Route, ...] = (
     Route(f"{ORG}blueprints/<int:number>/lines", "blueprint-lines", blueprints.blueprint_lines, GET, "read"),
     Route(f"{ORG}blueprints/<int:number>/line", "blueprint-line", blueprints.blueprint_line, GET, "read"),
     Route(f"{ORG}blueprints/<int:number>/checks", "checks", checks.checks_page, GET, "read"),
+    Route(f"{ORG}import", "import", estates.import_page, GET, "read"),
+    Route(f"{ORG}import/read", "import-read", estates.import_read, POST, "edit", idempotent=False),
+    Route(f"{ORG}ledger", "ledger", estates.ledger_page, GET, "read"),
+    Route(f"{ORG}ledger/decide", "ledger-decide", estates.ledger_decide, POST, "edit", idempotent=False),
     Route(f"{ORG}compare", "compare", blueprints.compare_page, GET, "read"),
     Route(f"{ORG}routes", "routes", provisioning.route_matrix, GET, "read"),
     Route(f"{ORG}routes/probe", "routes-probe", provisioning.route_probe, POST, "read"),

@@ -358,7 +358,7 @@ def _remark_whole(found: _Found, org: str) -> None:
         sums = ", ".join(f"{number} to a {what}" for what, number in sorted(broken.items()))
         found.note("export.integrity", f"the state does not hold together: {sum(broken.values())} entries lead nowhere: {sums}", "")
     if found.plaintext:
-        found.note("secret.plaintext", f"{found.plaintext} secrets stand in it in plaintext", "")
+        found.note("export.secrets-shown", f"{found.plaintext} secrets stand in it in plaintext", "")
     _remark_origin(found, org)
 
 

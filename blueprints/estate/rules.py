@@ -31,6 +31,7 @@ RULES: dict[str, tuple[Severity, str]] = {
     "export.other-project": ("info", "check that this is an export of the estate that is meant"),
     "export.other-organization": ("warning", "check that this is an export of the estate that is meant"),
     "export.mixed-stacks": ("warning", "export each stack for itself"),
+    "export.secrets-shown": ("warning", "rotate every one of them, and export without --show-secrets"),
     "export.integrity": ("warning", "rows may be missing that no source names; import the live swarm as well"),
     # Services, of any source
     "service.reference": ("info", "import the source that holds it as well, or the live swarm"),

@@ -14,6 +14,8 @@ from ruamel.yaml import YAML
 
 from blueprints.actions import draw, resolve_needs
 from blueprints.compose import read_stack
+from blueprints.estate.ledger import migration_rows
+from blueprints.estate_actions import ledger_of
 from blueprints.migration.model import PERMISSION, MigrationPlan, Row, StepPlan
 from blueprints.migration.plan import plan_migration
 from blueprints.migration.source import FILE, NEEDS_FILE, Source, parse_source
@@ -44,7 +46,13 @@ _CLEAN = StepPlan(
 
 
 def rows_of(org: Organization) -> tuple[Row, ...]:
-    """The rows of an organization's ledger, decisions included; none where nothing was imported."""
+    """The rows of an organization's ledger, decisions included; none where nothing was imported.
+
+    A file of rows stands in for a ledger where the estate was described by hand.
+    """
+    ledger = ledger_of(org)
+    if ledger:
+        return migration_rows(ledger)
     text = org_actions.attachments_of(org).get(ROWS_FILE)
     return tuple(Row(**{**item, "hosts": tuple(item.get("hosts", ()))}) for item in json.loads(text)) if text else ()
 

@@ -11,12 +11,14 @@ import typer
 
 from sprocket_v2 import __version__
 from sprocket_v2.cli import (
+    adoption,
     backups,
     bundles,
     check,
     demo,
     deployments,
     edge,
+    estates,
     files,
     local,
     migrations,
@@ -56,7 +58,23 @@ def common(
     out.quiet = out.quiet or quiet
 
 
-for commands in (files, organizations, deployments, review, preflight, check, backups, migrations, ways, edge, bundles, demo, local):
+for commands in (
+    files,
+    organizations,
+    deployments,
+    adoption,
+    review,
+    preflight,
+    check,
+    backups,
+    migrations,
+    ways,
+    edge,
+    estates,
+    bundles,
+    demo,
+    local,
+):
     commands.register(app)
 
 

@@ -210,3 +210,42 @@ def test_a_restore_names_what_is_missing_before_it_asks_docker(terminal: Termina
     terminal.run("restore", "demo", "newest", "--to", "elsewhere", code=2)
     terminal.run("backup", "demo", code=1)
     assert "no Docker on this machine" in terminal.said
+
+
+def test_an_estate_is_looked_at_imported_and_decided(terminal: Terminal, tmp_path: Path) -> None:
+    from tests.blueprints.estate.made_exports import CANARY, layer_1_of_2022, layer_2
+
+    files = [tmp_path / "layer_1.json", tmp_path / "layer_2.json", tmp_path / "compose.yml"]
+    for file, content in zip(
+        files, (layer_1_of_2022().json(), layer_2().json(), b"services:\n  mystery: {image: example/m:1}\n"), strict=True
+    ):
+        file.write_bytes(content)
+    sources = [str(file) for file in files]
+    looked = terminal.json("import", *sources, "--as", "estate", "--dry-run")
+    assert looked["balanced"]
+    assert terminal.run("ledger", "estate", code=2) == "", "a look makes no organization"
+    words = terminal.run("import", *sources, "--as", "estate")
+    assert "Import 1 of estate is kept." in words
+    assert CANARY not in words + json.dumps(looked)
+    assert [row["key"] for row in terminal.json("ledger", "estate", "--undecided")["rows"]] == ["service/mystery"]
+    given = ("--reason", "An experiment.", "--owner", "Alice")
+    assert terminal.json("ledger", "decide", "estate", "service/mystery", "drop", *given) == {
+        "decided": ["service/mystery"],
+        "decision": "drop",
+    }
+    assert terminal.json("ledger", "show", "estate")["counts"]["undecided"] == 0
+    terminal.run("ledger", "decide", "estate", "service/nowhere", "drop", *given, code=2)
+    assert "no row" in terminal.said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nowhere.json", "--as", "estate"), "nowhere.json"),
+        (("live", "--as", "E"), "not a slug"),
+        (("docker-compose.yml", "--as", "demo", "--actor", "nobody"), "nobody"),
+    ],
+)
+def test_an_import_that_cannot_be_is_refused_in_words(terminal: Terminal, arguments: tuple[str, ...], said: str) -> None:
+    terminal.run("import", *arguments, code=2)
+    assert said in terminal.said

@@ -11,6 +11,14 @@ from typing import Any
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 _MARK = "1b47061264138c4ac30d75fd1eb44270"
 CANARY = "opensesame"  # in every secret value that the generators plant
+PLATFORM_CONFIGS = tuple(
+    f"prod-{name}-config"
+    for name in (
+        "sprocket-web sprocket-core discord-bot image-generation-service sprocket-image-generation-frontend notification-service "
+        "server-analytics-service matchmaking-service replay-parse-service elo-service-sprocketservice submission-service datastores-rmq "
+        "datastores-redis legacy-redis"
+    ).split()
+)
 KEY_ID = "DO00" + "QWERTYUIOPASDFGH"  # of the form of one
 
 
@@ -250,14 +258,14 @@ def platform(shape: int = 4, dangling: int = 58, parents: int = 3) -> Deployment
             "transport": {"url": "amqp://prod-datastores-rmq-service-1234abc:5672"},
         }
         made.config(
-            f"prod-service-{number}-config",
-            f"prod-service-{number}-config-96454{number:02x}",
+            PLATFORM_CONFIGS[number],
+            f"{PLATFORM_CONFIGS[number]}-96454{number:02x}",
             json.dumps(config),
             parent=parent,
             dependencies=held,
         )
     for number in range(9):
-        made.config(f"prod-service-{number}-config", f"prod-service-{number}-config-00000{number:02x}", "{}", delete=True)
+        made.config(PLATFORM_CONFIGS[number], f"{PLATFORM_CONFIGS[number]}-00000{number:02x}", "{}", delete=True)
     for bucket in ("sprocket-main-1", "sprocket-image-gen-main-1", "sprocket-replays-main-1"):
         made.add(
             "minio:index/s3Bucket:S3Bucket",
