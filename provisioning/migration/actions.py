@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ from ruamel.yaml import YAML
 from blueprints.actions import draw, resolve_needs
 from blueprints.compose import read_stack
 from blueprints.estate.ledger import migration_rows
-from blueprints.estate_actions import ledger_of
+from blueprints.estate_actions import ledger_of, newest_import
 from blueprints.migration.model import PERMISSION, MigrationPlan, Row, StepPlan
 from blueprints.migration.plan import plan_migration
 from blueprints.migration.source import FILE, NEEDS_FILE, Source, parse_source
@@ -23,7 +22,7 @@ from blueprints.migration.suggest import suggest_needs
 from blueprints.rendering import STACK
 from orgs import access
 from orgs import actions as org_actions
-from orgs.models import Attachment, Organization
+from orgs.models import Organization
 from orgs.needs import Needs
 from orgs.needs_file import needs_digest, parse_needs
 from provisioning import secret_store
@@ -33,7 +32,6 @@ from provisioning.migration.rows import Migration, MigrationStep
 from provisioning.migration.states import AT_REST, ENDED, MigrationState, StepState, is_past_return, next_forward
 from sprocket_v2.errors import ApplyError, NeedsError, StaleError
 
-ROWS_FILE = "estate-rows.json"
 MAY_BE_ACCEPTED = frozenset({"drain", "rehearsed"})  # what a person may go on without, with a reason
 _CLEAN = StepPlan(
     CLEAN,
@@ -46,20 +44,14 @@ _CLEAN = StepPlan(
 
 
 def rows_of(org: Organization) -> tuple[Row, ...]:
-    """The rows of an organization's ledger, decisions included; none where nothing was imported.
-
-    A file of rows stands in for a ledger where the estate was described by hand.
-    """
+    """The rows of an organization's ledger, decisions included; none where nothing was imported."""
     ledger = ledger_of(org)
-    if ledger:
-        return migration_rows(ledger)
-    text = org_actions.attachments_of(org).get(ROWS_FILE)
-    return tuple(Row(**{**item, "hosts": tuple(item.get("hosts", ()))}) for item in json.loads(text)) if text else ()
+    return migration_rows(ledger) if ledger else ()
 
 
 def has_estate(org: Organization) -> bool:
     """Whether there is something to move."""
-    return bool(Attachment.objects.for_org(org).filter(name=ROWS_FILE).exists())
+    return newest_import(org) is not None
 
 
 def source_of(org: Organization) -> Source | None:

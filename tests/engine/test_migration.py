@@ -47,11 +47,12 @@ def test_the_plan_blocks_until_v2_the_data_and_the_secrets_are_known(estate: Leg
     assert "nobody has said yet what v2 is to be" in error["message"]
     assert estate.cli("migrate", "suggest", estate.old)["discord"]["bot"] is True
     found = estate.migrate("plan", "--to", str(estate.needs_file()), "--source", str(estate.source_file()), code=1)
-    assert {blocker["key"] for blocker in found["blockers"]} == {"copy-secrets", "re-enter"}
+    assert {blocker["key"] for blocker in found["blockers"]} == {"copy-secrets", "re-enter", "undecided"}
     estate.migrate("start", code=1)
     estate.bring_secrets()
+    estate.decide("tool", "keep")
     found = estate.migrate("plan")
-    assert (found["before"]["services"], found["before"]["volumes"]) == (len(STARTED), 1)
+    assert found["before"]["services"] == len(STARTED)
     assert {o["row"]["role"]: o["into"] for o in found["outcomes"] if o["row"]["kind"] == "service"}["rabbitmq"] == "postgres"
 
 
@@ -119,7 +120,7 @@ def test_the_cut_over_waits_for_open_scrims_survives_a_kill_and_goes_all_the_way
     assert asking["state"] == "asking", asking
     assert states(asking)["verify"] == "done" and states(asking)["no-return"] == "waiting"
     assert evidence(asking, "drain")["open"] == {}
-    assert {key for key, count in estate.running().items() if count} == {"broker", "cache"}
+    assert {key for key, count in estate.running().items() if count} == {"broker", "cache", "tool"}
     assert estate.v2_sql("select count(*) from sprocket.no_rows") == "0"
     back = estate.migrate("back")
     assert back["state"] == "undone", back
@@ -140,9 +141,9 @@ def test_the_cut_over_is_made_again_for_good(estate: LegacyEstate) -> None:
     estate.migrate("confirm", "--name", "Another League", code=2)
     done = estate.migrate("confirm", "--name", estate.name)
     assert done["state"] == "done", done
-    assert estate.running() == {}
+    assert estate.running() == {"tool": 1}  # decided to be kept
     assert evidence(done, "retire")["volumes_kept"] == [estate.of("cache-data")]
-    assert connect().find("network", estate.of("net")) is None
+    assert evidence(done, "retire")["in_use_by_others"] == [f"network {estate.of('net')}"]
     assert (
         docker("exec", estate.of("db"), "psql", "-XqAt", "-U", "sprocket_main", "-c", "select count(*) from sprocket.no_rows")[1].strip()
         == "0"
