@@ -73,7 +73,7 @@ def read_known(file: Path = KNOWN) -> Known:
         if unknown:
             raise ValueError(f"{unknown[0]} is missing or unknown")
         services = {role: _signs(item) for role, item in data["services"].items()}
-        parts = {kind: dict(names) for kind, names in data["parts"].items()}
+        parts = {kind: _by_name(roles) for kind, roles in data["parts"].items()}
         roles = {*data["extra"], *data["outside"].values(), *(role for names in parts.values() for role in names.values())}
         if lost := sorted(roles - set(services)):
             raise ValueError(f"{lost[0]} is no role of `services`")
@@ -82,6 +82,12 @@ def read_known(file: Path = KNOWN) -> Known:
         raise CatalogError(
             f"what the estate is recognised by cannot be read: {error}", hint="see the comment at its head", where=where
         ) from None
+
+
+def _by_name(roles: Mapping[str, Any]) -> dict[str, str]:
+    """Name -> role, the longest name first."""
+    pairs = [(str(name), role) for role, names in roles.items() for name in names]
+    return dict(sorted(pairs, key=lambda pair: (-len(pair[0]), pair[0])))
 
 
 def _signs(item: Mapping[str, Any]) -> Signs:
