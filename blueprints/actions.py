@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
 
-from blueprints.catalog import TEMPLATES, load_catalog
+from blueprints.catalog import TEMPLATES, Catalog, load_catalog
 from blueprints.diff import Comparison, compare
+from blueprints.estate.bundle import adopted_bundle
+from blueprints.estate.store import read_estate
 from blueprints.lock import Lock, LockedImage, read_lock
 from blueprints.models import Blueprint, BlueprintFile
-from blueprints.render import render
+from blueprints.render import render, render_part
 from blueprints.rendering import Rendering
 from blueprints.resolve import Resolution, resolve
 from blueprints.trace import LineOrigin, trace
@@ -22,7 +25,8 @@ from orgs import access
 from orgs.actions import attachments_of, current_needs, needs_of, record
 from orgs.models import NeedsRevision, Organization
 from orgs.needs import Needs
-from sprocket_v2.errors import NeedsError, RenderError, SprocketError
+from orgs.needs_file import needs_digest
+from sprocket_v2.errors import EstateError, NeedsError, RenderError, SprocketError
 
 # What the machine that deploys knows of images and secrets. Provisioning registers them at start, since it looks to the left and
 # this package does not look to the right.
@@ -46,10 +50,26 @@ def resolve_needs(*, org: Organization, needs: Needs, lock: Lock | None = None) 
 def draw(*, org: Organization, needs: Needs) -> Rendering:
     """A rendering of these needs as they would be deployed on this machine. Leaves no row."""
     catalog = load_catalog()
-    lock = _lock(org)
     attachments = attachments_of(org)
+    if needs.estate:
+        return draw_adopted(needs, attachments, catalog)
+    lock = _lock(org)
     first = resolve(needs, catalog, lock, attachments)
     return render(resolve(needs, catalog, _with_ids(lock, first), attachments), catalog)
+
+
+def draw_adopted(needs: Needs, attachments: Mapping[str, bytes], catalog: Catalog) -> Rendering:
+    """The rendering of an estate that was taken over: what its record says runs.
+
+    Raises:
+        EstateError: the record is missing, or is none.
+    """
+    content = attachments.get(str(needs.estate))
+    if content is None:
+        raise EstateError(f"the record {needs.estate} is not attached", hint="import the estate again", where="estate")
+    titles = {name: manifest.title for name, manifest in catalog.components.items()}
+    estate = read_estate(content.decode(), str(needs.estate))
+    return adopted_bundle(needs, needs_digest(needs), catalog.release, estate, partial(render_part, catalog.root), titles)
 
 
 def draw_newest(*, org: Organization) -> Rendering:

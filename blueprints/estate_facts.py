@@ -1,20 +1,16 @@
-"""What the templates of an older layout print beside a service's own: hosts, names, data outside, labels of routes. Pure.
-
-The release's exceptions (paths of the host that a service may have) are read from their one file.
-"""
+"""What the templates of an older layout print beside a service's own: hosts, names, data outside, labels of routes. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from blueprints import context
+from blueprints.compose import Mount
+from blueprints.exceptions import exceptions_of, is_excepted
 from blueprints.findings import Finding
 from blueprints.manifest import Router
 from blueprints.resolve import Resolution
-from blueprints.strict_yaml import load
 from sprocket_v2.errors import CatalogError, ResolveError
 
 Plain = dict[str, Any]
@@ -117,32 +113,16 @@ def rule_of(router: Router, host: str, also: list[str]) -> str:
     return f"{rule} && PathPrefix(`{router.path_prefix}`)" if router.path_prefix else rule
 
 
-@lru_cache(maxsize=8)
-def exceptions_of(root: Path) -> Mapping[str, tuple[str, ...]]:
-    """Component -> paths of the host that its containers may have.
-
-    Raises:
-        CatalogError: the file is not there, or not a list per component.
-    """
-    file = root / "exceptions.yaml"
-    try:
-        data = load(file.read_text(encoding="utf-8"), "templates/exceptions.yaml") or {}
-        return {str(name): tuple(str(path) for path in item["binds"]) for name, item in data.items()}
-    except (OSError, KeyError, TypeError, AttributeError):
-        raise CatalogError("not a list of paths per component", hint="see its comment", where="templates/exceptions.yaml") from None
-
-
-def host_findings(resolution: Resolution, exceptions: Mapping[str, tuple[str, ...]]) -> Iterator[Finding]:
+def host_findings(resolution: Resolution) -> Iterator[Finding]:
     """Every path of the host that a service has.
 
     Raises:
         CatalogError: one that the release does not allow.
     """
     for component in resolution.components:
-        binds = [b.source.format(**component.inputs) for s in component.services if s.as_found for b in s.as_found.binds]
-        beyond = [
-            path for path in binds if not any(path == allowed or _fits(path, allowed) for allowed in exceptions.get(component.name, ()))
-        ]
+        found = [bind for s in component.services if s.as_found for bind in s.as_found.binds]
+        binds = [Mount("bind", bound(b.source, component.inputs), b.target, read_only=b.read_only) for b in found]
+        beyond = [mount.source for mount in binds if not is_excepted(mount, exceptions_of(component.name))]
         if beyond:
             raise CatalogError(
                 f"{component.name} has {beyond[0]} of the host", hint="templates/exceptions.yaml does not allow it", where=component.name
@@ -150,12 +130,11 @@ def host_findings(resolution: Resolution, exceptions: Mapping[str, tuple[str, ..
         if binds:
             yield Finding(
                 "warning",
-                f"{component.manifest.title} has paths of the host: {', '.join(binds)}.",
+                f"{component.manifest.title} has paths of the host: {', '.join(mount.source for mount in binds)}.",
                 "It can be moved to another machine only together with them; v2 has none.",
             )
 
 
-def _fits(path: str, allowed: str) -> bool:
-    """`/folder/*` allows one name below the folder."""
-    folder, star, _ = allowed.partition("*")
-    return bool(star) and path.startswith(folder) and "/" not in path[len(folder) :].strip("/") and ".." not in path
+def bound(source: str, inputs: Mapping[str, Any]) -> str:
+    """A path of the host; `{input}` in it is one of the component's answers."""
+    return source.format(**{name: str(value) for name, value in inputs.items()})

@@ -12,7 +12,7 @@ from typing import Any
 from blueprints import context
 from blueprints.catalog import Catalog
 from blueprints.compose import read_stack
-from blueprints.estate_facts import estate_facts, exceptions_of, host_findings, labels_of
+from blueprints.estate_facts import bound, estate_facts, host_findings, labels_of
 from blueprints.manifest import AsFound, ServiceManifest
 from blueprints.names import part_of
 from blueprints.profile import Stack
@@ -42,7 +42,6 @@ class Layered:
 
     def render(self) -> Rendering:
         """All files."""
-        exceptions = exceptions_of(self.catalog.root)
         stacks: list[Plain] = []
         told: list[Plain] = []
         for stack in self.resolution.profile.stacks:
@@ -56,9 +55,7 @@ class Layered:
         self.files[LOCK] = json_text(lock_data(self.resolution))
         data = blueprint_data(self.resolution, (), self.files, self.templates)
         data["stacks"] = [{key: stack[key] for key in ("name", "title", "file", "vault", "outputs", "references")} for stack in stacks]
-        data["findings"] += [
-            {"severity": f.severity, "message": f.message, "hint": f.hint} for f in host_findings(self.resolution, exceptions)
-        ]
+        data["findings"] += [{"severity": f.severity, "message": f.message, "hint": f.hint} for f in host_findings(self.resolution)]
         data["routes"] = []
         self.files[MANIFEST] = json_text(data)
         return Rendering(self.files)
@@ -113,7 +110,7 @@ class Layered:
                 for part, path in service.volumes.items()
             ],
             "driver_options": dict(found.driver_options),
-            "binds": [{"source": self._bound(b.source, component), "target": b.target, "read_only": b.read_only} for b in found.binds],
+            "binds": [{"source": bound(b.source, component.inputs), "target": b.target, "read_only": b.read_only} for b in found.binds],
             "ports": [{"target": port, "published": int(component.inputs.get(f"port_{port}", port))} for port in found.ports],
             "health": _health(service),
             "hostname": context.swarm_text(found.hostname) if "{{." not in found.hostname else found.hostname,
@@ -125,10 +122,6 @@ class Layered:
             "labels": labels,
             "memory_mib": int(component.inputs[service.memory]),
         }  # fmt: skip
-
-    def _bound(self, source: str, component: ResolvedComponent) -> str:
-        """A path of the host; `{input}` in it is one of the component's answers."""
-        return source.format(**{name: str(value) for name, value in component.inputs.items()})
 
     def _stack(self, stack: Stack, services: list[Plain]) -> Plain:
         name, file = stack.name, _stack_file(stack.name)

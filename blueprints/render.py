@@ -59,6 +59,12 @@ def _layered(resolution: Resolution, catalog: Catalog, traced: str = "") -> Laye
     return Layered(resolution, catalog, partial(_checked_file, catalog.root, traced), traced)
 
 
+def render_part(root: Path, template: str, path: str, kind: str, values: Mapping[str, Any]) -> str:
+    """One file that somebody else puts together: with its header, quoted values, parsed back where its kind can be."""
+    emitted.take()
+    return _checked_file(root, "", template, path, kind, values)
+
+
 def _checked_file(root: Path, traced: str, template: str, path: str, kind: str, values: Mapping[str, Any]) -> str:
     """One file, or a part of one, with its header, parsed back where its kind can be; the traced one comes out with marks."""
     text = _text(root, template, kind, values, path == traced)

@@ -95,6 +95,9 @@ def _posted(request: HttpRequest, org: Organization) -> dict[str, Any]:
     posted = {key: [str(value) for value in request.POST.getlist(key)] for key in request.POST}
     data = answers_from(posted, groups)
     data["slug"] = org.slug
+    revision = current_needs(org)
+    if revision and revision.data.get("estate"):
+        data["estate"] = revision.data["estate"]  # what was taken over is no question of the form
     asked = {key.split(".")[1] for key in posted if key.startswith("options.")}
     enabled = {name for name, answers in (data.get("options") or {}).items() if answers.get("enabled")}
     data["options"] = {name: answers for name, answers in (data.get("options") or {}).items() if name in asked | enabled}

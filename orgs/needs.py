@@ -395,11 +395,16 @@ class Needs(_Part):
         default_factory=dict, title="Options", description="Answers to a component's own questions: component, then input."
     )
     additions: Additions = Field(default=Additions(), title="Local additions")
+    estate: FileName | None = Field(
+        default=None,
+        title="Estate that was taken over",
+        description="The attached record of an import; the blueprint is what it says runs.",
+    )
 
     @property
     def files(self) -> tuple[str, ...]:
         """The files these answers name; they stand beside a needs file, or are attached."""
-        return tuple(name for name in (self.database.starting_data.file, self.additions.file) if name)
+        return tuple(name for name in (self.database.starting_data.file, self.additions.file, self.estate) if name)
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Needs:

@@ -15,8 +15,8 @@ class ProvisioningConfig(AppConfig):
         """Blueprints may not look to the right, so it is told where image ids, secret versions and keys come from."""
         from blueprints.actions import know_the_machine
         from blueprints.estate_actions import know_the_estate
-        from provisioning.docker_door import local_image_ids
+        from provisioning.docker_door import estate_of_engine, local_image_ids
         from provisioning.secret_store import secret_versions, withhold_key
 
         know_the_machine(image_ids=local_image_ids, secret_versions=secret_versions)
-        know_the_estate(withhold_key=withhold_key)
+        know_the_estate(withhold_key=withhold_key, read_live=estate_of_engine)

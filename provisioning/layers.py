@@ -133,7 +133,7 @@ class _Done:
 
     def outcome(self) -> Outcome:
         """All of them as one; how it ended is how the last one ended."""
-        if len(self._outcomes) == 1 and len(self.digests) == 1:
+        if len(self._outcomes) == 1 and set(self.digests) == {""}:
             return self._outcomes[0]
         changes: dict[str, int] = {}
         for outcome in self._outcomes:

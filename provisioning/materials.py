@@ -16,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
 
+from blueprints.estate.adoption import FILE as ADOPTION
 from blueprints.layers import stack_name
 from blueprints.models import Blueprint
 from blueprints.rendering import Rendering, digest_of, write_bundle
@@ -63,6 +64,7 @@ class Material:
             passphrase=secret_store.passphrase_of(self.org) if basis == "live" else "a preview against nothing",
             secrets=secret_store.values_for(self.org, self.wanted) if hands_over_values else {},
             fingerprints=secret_store.fingerprints_for(self.org, self.wanted),
+            withhold_key=secret_store.sealer().withhold_key(slug).hex() if ADOPTION in self.rendering.files else "",
             basis=basis,
             docker_host=os.environ.get("DOCKER_HOST", ""),
             **more,

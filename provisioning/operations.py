@@ -67,6 +67,7 @@ class Request:
         plan_in: file of an approved engine plan to apply; empty for none.
         plan_out: file a preview leaves its engine plan in; empty for none.
         expected_state_digest: refuse when the state has moved; empty to accept any.
+        withhold_key: the organization's key (hex) for values that an import takes out; empty where nothing is imported.
         refresh: a preview compares with what runs now, not with what the state remembers; the state stays as it is.
         layer: which of the bundle's stacks it is; empty where it has one.
         holds_lease: nobody else can be at work on this stack, so a lock found there is a dead run's and is removed.
@@ -90,6 +91,7 @@ class Request:
     holds_lease: bool = False
     refresh: bool = False
     layer: str = ""
+    withhold_key: str = field(default="", repr=False)
 
     def line(self) -> str:
         """The request as the child reads it."""

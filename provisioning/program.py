@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pulumi
 
 from blueprints.compose import STAGES, Part, ServiceArgs
+from blueprints.estate.adoption import FILE as ADOPTION
+from blueprints.estate.adoption import Adopted, Record, read_adoption
 from blueprints.layers import Layer, Told, path_beside, read_layers, stack_name, told_otherwise
 from blueprints.rendering import STACK
 from provisioning.providers.wire import PACKAGE, to_plain
@@ -45,16 +48,27 @@ def build(bundle_dir: Path, fingerprints: Mapping[str, str], layer: str = "") ->
     paths = [str(entry["file"]) for entry in blueprint.get("stacks") or ()] or [STACK]
     layers = read_layers(blueprint, lock, {path: (bundle_dir / path).read_text(encoding="utf-8") for path in paths})
     mine = next(item for item in layers if item.name == layer)
-    program = _Program(bundle_dir, blueprint["organization"]["slug"], mine, fingerprints, lock["secrets"])
+    adoption = bundle_dir / ADOPTION
+    record = read_adoption(adoption.read_text(encoding="utf-8")) if adoption.is_file() else {}
+    program = _Program(bundle_dir, blueprint["organization"]["slug"], mine, fingerprints, lock["secrets"], record)
     program.declare()
 
 
 class _Program:
     """One pass over the files."""
 
-    def __init__(self, folder: Path, slug: str, layer: Layer, fingerprints: Mapping[str, str], versions: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        slug: str,
+        layer: Layer,
+        fingerprints: Mapping[str, str],
+        versions: Mapping[str, int],
+        record: Record,
+    ) -> None:
         self.folder, self.slug, self.layer, self.stack = folder, slug, layer, layer.stack
         self.fingerprints, self.versions = fingerprints, versions
+        self.record = {resource: item for resource, item in record.items() if item.layer == layer.name}
         self.components: dict[str, Component] = {}
         self.made: dict[tuple[str, str], Resource] = {}
         self.heard = _heard(slug, layer.told)
@@ -73,12 +87,22 @@ class _Program:
             pulumi.export(name, value)
 
     def _part(self, kind: str, part: Part, props: Mapping[str, object], *, keep: bool = False) -> None:
+        record = self.record.get(f"{kind.lower()}/{part.key}")
+        if record is not None:
+            self._adopted(kind, part, adopted_props(kind, part, record), record)
+            return
         if part.external:
-            return  # a former layer's, or somebody's whose value we do not have
+            return  # a former layer's
         parent = self._component(part.labels.get("sprocket.component", _NETWORKS))
         options = pulumi.ResourceOptions(parent=parent, depends_on=self.heard, retain_on_delete=keep)
         all_props = {"name": part.name, "labels": dict(part.labels), **props}
         self.made[kind, part.name] = Resource(kind, f"{kind.lower()}/{part.key}", all_props, options)
+
+    def _adopted(self, kind: str, part: Part, props: Mapping[str, object], record: Adopted) -> None:
+        """Somebody else's object: it enters the state by the engine's id, and nothing is made."""
+        parent = self._component(part.labels.get("sprocket.component", _NETWORKS))
+        options = pulumi.ResourceOptions(parent=parent, depends_on=self.heard, retain_on_delete=True, import_=record.id)
+        self.made[kind, part.name] = Resource(kind, f"{kind.lower()}/{part.key}", props, options)
 
     def _content(self, part: Part) -> dict[str, object]:
         return {} if part.external else {"data": (self.folder / path_beside(self.layer.file, part.file)).read_text(encoding="utf-8")}
@@ -102,13 +126,27 @@ class _Program:
         used += [("Secret", item.name) for item in args.secrets] + [("Config", item.name) for item in args.configs]
         needed = [self.made[name] for name in used if name in self.made]
         parent = self._component(self.stack.notes[key].component or key)
-        options = pulumi.ResourceOptions(parent=parent, depends_on=[*self.heard, *former, *needed])
-        return Resource("Service", f"service/{key}", to_plain(args), options)
+        record = self.record.get(f"service/{key}")
+        # Somebody else's services run already: they wait for nobody, and enter the state by the engine's id.
+        after = needed if record else [*former, *needed]
+        options = pulumi.ResourceOptions(parent=parent, depends_on=[*self.heard, *after], import_=record.id if record else None)
+        return Resource("Service", f"service/{key}", to_plain(replace(args, adopted=record.id) if record else args), options)
 
     def _component(self, name: str) -> Component:
         if name not in self.components:
             self.components[name] = Component(name)
         return self.components[name]
+
+
+def adopted_props(kind: str, part: Part, record: Adopted) -> dict[str, object]:
+    """The inputs of somebody else's object, exactly as reading it by its id gives them; a value we do not have is none."""
+    own: dict[str, dict[str, object]] = {
+        "Network": {"internal": part.internal, "subnet": part.subnet, "attachable": part.attachable},
+        "Volume": {"driver_options": dict(part.driver_options)},
+        "Config": {"data": "", "fingerprint": record.fingerprint},
+        "Secret": {"reference": "", "version": 0, "fingerprint": record.fingerprint},
+    }
+    return {"name": part.name, "labels": dict(part.labels), **own[kind], "adopted": record.id}
 
 
 def _heard(slug: str, told: tuple[Told, ...]) -> list[pulumi.Input[pulumi.Resource]]:

@@ -15,17 +15,21 @@ import socket
 import struct
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
+from blueprints.estate.secrecy import without_secrets
+from blueprints.estate.withholding import clear_values, withheld_option
+from provisioning.providers.wire import service_of, to_plain
 from sprocket_v2.errors import ApplyError
 
 SOCKET = "SPROCKET_SECRET_SOCKET"
 TOKEN_FILE = "SPROCKET_SECRET_TOKEN_FILE"  # noqa: S105 - the name of a variable
 MASK = "********"
 MIN_MASKED = 6
+MIN_LEARNED = 12
 _TIMEOUT_S = 10.0
 _MAX_PATH = 100  # of a Unix socket's address
 
@@ -36,10 +40,12 @@ class SecretServer:
     Args:
         values: `organization/name@version` -> value.
         folder: the run's folder (0700).
+        withhold_key: the organization's key for values that an import takes out of somebody else's services; empty where there are none.
     """
 
-    def __init__(self, values: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, values: Mapping[str, str], folder: Path, withhold_key: bytes = b"") -> None:
         self._values = dict(values)
+        self._withhold_key = withhold_key
         self._needles = _needles(values.values())
         self._folder = folder
         self._own_folder: Path | None = None
@@ -122,14 +128,38 @@ class SecretServer:
                 self._new_token()
             return good
 
-    def _answer(self, question: Mapping[str, Any]) -> dict[str, str]:
+    def _answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
         if "mask" in question:
             return {"text": self.mask(str(question["mask"]))}
+        if "withhold" in question or "option" in question:
+            return (
+                self._withheld(question)
+                if self._withhold_key
+                else {"error": "this run has no key", "hint": "apply through the control plane"}
+            )
         reference = str(question.get("get", ""))
         value = self._values.get(reference)
         if value is None:
             return {"error": f"this run has no secret {reference}", "hint": "set it, then make a new plan"}
         return {"value_b64": base64.b64encode(value.encode()).decode()}
+
+    def _withheld(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """A service, or a volume's option, without what looks secret. What was taken out is masked from now on."""
+        if "option" in question:
+            value = str(question["value"])
+            text = withheld_option(str(question["option"]), value, self._withhold_key)
+            self._learn([value] if text != value else ())
+            return {"text": text}
+        clear = service_of(question["withhold"])
+        without, _ = without_secrets(clear, self._withhold_key)
+        self._learn(clear_values(clear, without).values())
+        return {"service": to_plain(without)}
+
+    def _learn(self, values: Iterable[str]) -> None:
+        """Mask these too; short ones are words of our own as well, and would tear the events."""
+        more = _needles(value for value in values if len(value) >= MIN_LEARNED)
+        with self._lock:
+            self._needles = sorted({*self._needles, *more}, key=len, reverse=True)
 
 
 def is_one_of_us(connection: socket.socket) -> bool:
@@ -176,21 +206,45 @@ class SecretClient:
             raise ApplyError(answer["error"], hint=answer.get("hint", ""), where=reference)
         return base64.b64decode(answer["value_b64"]).decode()
 
+    @property
+    def org(self) -> str:
+        """Whose run this is; empty outside of one."""
+        return self._environ.get("SPROCKET_ORG", "")
+
+    def withhold(self, service: Mapping[str, Any]) -> dict[str, Any]:
+        """A service's plain arguments without the values that look secret.
+
+        Raises:
+            ApplyError: there is no run, or it has no key.
+        """
+        found: dict[str, Any] = self._answered({"withhold": service})["service"]
+        return found
+
+    def withhold_option(self, name: str, value: str) -> str:
+        """An option's value, or what stands for it where it looks secret."""
+        return str(self._answered({"option": name, "value": value})["text"])
+
+    def _answered(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        answer = self._ask(question)
+        if "error" in answer:
+            raise ApplyError(answer["error"], hint=answer.get("hint", ""), where="secret socket")
+        return answer
+
     def mask(self, text: str) -> str:
         """The text without secret values; nothing of it when nobody can tell which they are."""
         try:
-            return self._ask({"mask": text})["text"]
+            return str(self._ask({"mask": text})["text"])
         except ApplyError:
             return "(log lines left out: no run to mask them)"
 
-    def _ask(self, question: dict[str, str]) -> dict[str, str]:
+    def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
         with self._lock:
             try:
                 if self._stream is None:
                     self._stream = self._connect()
                 self._stream.write(json.dumps(question) + "\n")
                 self._stream.flush()
-                answer: dict[str, str] = json.loads(self._stream.readline())
+                answer: dict[str, Any] = json.loads(self._stream.readline())
             except (OSError, ValueError, KeyError) as error:
                 self._stream = None
                 raise ApplyError(

@@ -23,7 +23,7 @@ class Kind:
     Attributes:
         parse: JSON data -> its arguments.
         replaces: top-level fields whose change makes a new object.
-        ours: fields that are our own book-keeping and never a difference.
+        adopt: the live object of an engine id as somebody else's that we look after; None when there is none.
     """
 
     parse: Callable[[Mapping[str, Any]], Any]
@@ -31,6 +31,7 @@ class Kind:
     read: Callable[[Swarm, Any], tuple[str, Any] | None]
     delete: Callable[[Swarm, Any], None]
     replaces: frozenset[str]
+    adopt: Callable[[Swarm, str, SecretClient], Any]
     update: Callable[[Swarm, Any, SecretClient], None] | None = None
 
     def changed(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -43,11 +44,27 @@ def _secret_create(swarm: Swarm, args: secret.SecretArgs, client: SecretClient) 
 
 
 def _service_create(swarm: Swarm, args: ServiceArgs, client: SecretClient) -> str:
+    if args.adopted:
+        return service.create_adopted(swarm, args, client.mask, org=client.org, withhold=_withholding(client))
     return service.create(swarm, args, client.mask)
 
 
 def _service_update(swarm: Swarm, args: ServiceArgs, client: SecretClient) -> None:
-    service.update(swarm, args, client.mask)
+    if args.adopted:
+        service.update_adopted(swarm, args, client.mask, org=client.org, withhold=_withholding(client))
+    else:
+        service.update(swarm, args, client.mask)
+
+
+def _service_adopt(swarm: Swarm, service_id: str, client: SecretClient) -> ServiceArgs | None:
+    found = swarm.find("service", service_id)
+    if found is None or found["ID"] != service_id:
+        return None
+    return service.read_adopted(swarm, found, _withholding(client))
+
+
+def _withholding(client: SecretClient) -> service.Withhold:
+    return lambda args: wire.service_of(client.withhold(wire.to_plain(args)))
 
 
 KINDS: dict[str, Kind] = {
@@ -57,6 +74,7 @@ KINDS: dict[str, Kind] = {
         network.read,
         network.delete,
         network.REPLACES,
+        lambda swarm, found, _: network.read_adopted(swarm, found),
     ),
     f"{PACKAGE}:swarm:Volume": Kind(
         lambda data: wire.simple_of(volume.VolumeArgs, data),
@@ -64,6 +82,7 @@ KINDS: dict[str, Kind] = {
         volume.read,
         volume.delete,
         volume.REPLACES,
+        lambda swarm, found, client: volume.read_adopted(swarm, found, client.withhold_option),
     ),
     f"{PACKAGE}:swarm:Config": Kind(
         lambda data: wire.simple_of(config.ConfigArgs, data),
@@ -71,9 +90,17 @@ KINDS: dict[str, Kind] = {
         config.read,
         config.delete,
         config.REPLACES,
+        lambda swarm, found, _: config.read_adopted(swarm, found),
     ),
     f"{PACKAGE}:swarm:Secret": Kind(
-        lambda data: wire.simple_of(secret.SecretArgs, data), _secret_create, secret.read, secret.delete, secret.REPLACES
+        lambda data: wire.simple_of(secret.SecretArgs, data),
+        _secret_create,
+        secret.read,
+        secret.delete,
+        secret.REPLACES,
+        lambda swarm, found, _: secret.read_adopted(swarm, found),
     ),
-    f"{PACKAGE}:swarm:Service": Kind(wire.service_of, _service_create, service.read, service.delete, service.REPLACES, _service_update),
+    f"{PACKAGE}:swarm:Service": Kind(
+        wire.service_of, _service_create, service.read, service.delete, service.REPLACES, _service_adopt, _service_update
+    ),
 }

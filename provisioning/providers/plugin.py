@@ -104,11 +104,14 @@ class SprocketProvider(pulumi_provider.Provider):
 
     async def diff(self, request: pulumi_provider.DiffRequest) -> pulumi_provider.DiffResponse:
         kind = _kind(request.urn)
-        paths = kind.changed(_plain(request.old_state), _plain(request.new_inputs))
+        wanted = _plain(request.new_inputs)
+        paths = kind.changed(_plain(request.old_state), wanted)
         top = list(dict.fromkeys(_top(path) for path in paths))
-        # A kind that cannot be updated is replaced; only labels may differ on it without consequence.
+        # A kind that cannot be updated is replaced; only labels may differ on it without consequence. What somebody else made is never
+        # replaced: every difference is shown, and what Docker cannot change is refused by the apply.
         replaces = [field for field in top if field in kind.replaces or (kind.update is None and field != "labels")]
-        changing = [path for path in paths if kind.update is not None or _top(path) in replaces]
+        replaces = [] if wanted.get("adopted") else replaces
+        changing = [path for path in paths if kind.update is not None or wanted.get("adopted") or _top(path) in replaces]
         kinds = {path: PropertyDiffKind.UPDATE_REPLACE if _top(path) in replaces else PropertyDiffKind.UPDATE for path in changing}
         return pulumi_provider.DiffResponse(
             changes=bool(changing),
@@ -134,11 +137,17 @@ class SprocketProvider(pulumi_provider.Provider):
         update = kind.update
         if update is not None:
             await self._in_thread(lambda: update(self._client(), args, self._secrets))
+        elif args.adopted:
+            raise ProviderError(
+                f"{args.name} is not as it was when it was taken over, and Docker cannot change it\nhint: import the estate again"
+            )
         return pulumi_provider.UpdateResponse(properties=_properties(to_plain(args)))
 
     async def read(self, request: pulumi_provider.ReadRequest) -> pulumi_provider.ReadResponse:
-        kind = _kind(request.urn)
-        args = kind.parse(_plain(request.properties))
+        kind, known = _kind(request.urn), _plain(request.properties)
+        if not known.get("name") or known.get("adopted"):
+            return await self._read_adopted(kind, str(known.get("adopted") or request.resource_id), request.inputs)
+        args = kind.parse(known)
         found = await self._in_thread(lambda: kind.read(self._client(), args))
         if found is None:
             return pulumi_provider.ReadResponse(resource_id="", properties={}, inputs={})
@@ -147,9 +156,19 @@ class SprocketProvider(pulumi_provider.Provider):
             resource_id=found[0], properties=_properties(to_plain(found[1])), inputs=request.inputs or _properties(to_plain(args))
         )
 
+    async def _read_adopted(self, kind: Kind, found: str, inputs: Properties) -> pulumi_provider.ReadResponse:
+        """Somebody else's object by its id alone, in full: the form in which the program declares it."""
+        args = await self._in_thread(lambda: kind.adopt(self._client(), found, self._secrets))
+        if args is None:
+            return pulumi_provider.ReadResponse(resource_id="", properties={}, inputs={})
+        properties = _properties(to_plain(args))
+        return pulumi_provider.ReadResponse(resource_id=args.adopted, properties=properties, inputs=inputs or properties)
+
     async def delete(self, request: pulumi_provider.DeleteRequest) -> None:
-        kind = _kind(request.urn)
-        args = kind.parse(_plain(request.properties))
+        kind, known = _kind(request.urn), _plain(request.properties)
+        if known.get("adopted"):
+            return  # somebody else made it: it is forgotten, never removed
+        args = kind.parse(known)
         await self._in_thread(lambda: kind.delete(self._client(), args))
 
     async def cancel(self) -> None:

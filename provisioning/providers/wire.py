@@ -96,7 +96,9 @@ def simple_of(kind: type[Args], plain: Mapping[str, Any]) -> Args:
     values: Plain = {}
     for field in fields(kind):  # type: ignore[arg-type]
         # A field that came with a later release is not in an older state.
-        value = plain[field.name] if field.default is MISSING else plain.get(field.name, field.default)
+        if field.name not in plain and not (field.default is MISSING and field.default_factory is MISSING):
+            continue
+        value = plain[field.name]
         values[field.name] = int(value) if isinstance(value, float) else dict(value) if isinstance(value, Mapping) else value
     return kind(**values)
 

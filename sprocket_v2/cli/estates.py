@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from blueprints.estate.model import Estate, Remark
 
 LIVE = "live"
-_LOCAL = "unix:///var/run/docker.sock"
 _ENGINES = ("unix://", "ssh://", "tcp://")
 
 
@@ -69,7 +68,7 @@ def import_command(
     from blueprints.estate_actions import decisions_of, keep_import, look
     from orgs.models import Organization
 
-    engines = [_LOCAL if source == LIVE else source for source in sources if source == LIVE or source.startswith(_ENGINES)]
+    engines = ["" if source == LIVE else source for source in sources if source == LIVE or source.startswith(_ENGINES)]
     files = [Path(source) for source in sources if source != LIVE and not source.startswith(_ENGINES)]
     estate = _look(look, slug, files, engines)
     org = Organization.objects.filter(slug=slug).first()
@@ -79,7 +78,7 @@ def import_command(
         return
     org, person = _organization(org, slug, actor)
     kept = [{"name": file.name, "kind": "file", "bytes": file.stat().st_size} for file in files] + [
-        {"name": e, "kind": "live", "bytes": 0} for e in engines
+        {"name": e or LIVE, "kind": "live", "bytes": 0} for e in engines
     ]
     row = keep_import(org=org, estate=estate, sources=kept, actor=person, via="cli")
     _show(ledger, ledger.rows, f"Import {row.number} of {slug} is kept. Next: `sprocket ledger {slug}`")

@@ -11,6 +11,7 @@ import typer
 
 from sprocket_v2 import __version__
 from sprocket_v2.cli import (
+    adoption,
     backups,
     bundles,
     check,
@@ -61,6 +62,8 @@ for commands in (
     files,
     organizations,
     deployments,
+    estates,
+    adoption,
     review,
     preflight,
     check,
@@ -68,11 +71,9 @@ for commands in (
     migrations,
     ways,
     edge,
-    estates,
     bundles,
     demo,
     local,
-    estates,
 ):
     commands.register(app)
 

@@ -50,6 +50,7 @@ def test_the_least_answers_have_these_defaults() -> None:
             "entry_lane": None,
         },
         "additions": {"environment": {}, "services": {}, "file": None, "sha256": None},
+        "estate": None,
         "options": {},
     }
 

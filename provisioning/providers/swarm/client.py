@@ -29,7 +29,7 @@ class Swarm(Protocol):
     """What the provider asks of Docker. Objects are Docker's own JSON; None stands for "not there"."""
 
     def find(self, kind: str, name: str) -> Data | None:
-        """A network, volume, config, secret or service by name."""
+        """A network, volume, config, secret or service by name, or by the engine's id."""
         ...
 
     def create(self, kind: str, spec: Data) -> str:
@@ -135,17 +135,20 @@ class DockerSwarm:
     # --- objects
 
     def find(self, kind: str, name: str) -> Data | None:
-        """A network, volume, config, secret or service by name."""
+        """A network, volume, config, secret or service by name, or by the engine's id."""
         calls: dict[str, Callable[[str], Data]] = {
             "network": self._api.inspect_network,
             "volume": self._api.inspect_volume,
             "service": self._api.inspect_service,
+            "config": self._api.inspect_config,
+            "secret": self._api.inspect_secret,
         }
         with _words(f"reading {kind} {name}"):
-            if kind in ("config", "secret"):
+            if kind in ("config", "secret"):  # inspecting takes an id only
                 listed = self._api.configs if kind == "config" else self._api.secrets
                 found = [item for item in listed(filters={"name": name}) if item["Spec"]["Name"] == name]
-                return found[0] if found else None
+                if found:
+                    return found[0]
             try:
                 return calls[kind](name)
             except NotFound:
@@ -160,13 +163,14 @@ class DockerSwarm:
                     driver="overlay",
                     labels=spec["Labels"],
                     internal=spec["Internal"],
-                    attachable=False,
+                    attachable=spec["Attachable"],
                     scope="swarm",
                     ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=spec["Subnet"])]) if spec["Subnet"] else None,
                 )
                 return str(answer["Id"])
             if kind == "volume":
-                return str(self._api.create_volume(spec["Name"], labels=spec["Labels"])["Name"])
+                made = self._api.create_volume(spec["Name"], labels=spec["Labels"], driver_opts=spec.get("DriverOpts") or None)
+                return str(made["Name"])
             if kind == "config":
                 return str(self._api.create_config(spec["Name"], spec["Data"], labels=spec["Labels"])["ID"])
             if kind == "secret":
@@ -199,9 +203,9 @@ class DockerSwarm:
             "name": spec["Name"],
             "labels": spec["Labels"],
             "mode": spec["Mode"],
-            "update_config": spec["UpdateConfig"],
-            "rollback_config": spec["RollbackConfig"],
-            "endpoint_spec": spec["EndpointSpec"],
+            "update_config": spec.get("UpdateConfig"),
+            "rollback_config": spec.get("RollbackConfig"),
+            "endpoint_spec": spec.get("EndpointSpec"),
         }
 
     # --- what runs
@@ -306,6 +310,18 @@ class DockerSwarm:
                 "swarm": self._api.inspect_swarm(),
                 "is_local": self._is_local,
             }
+
+    def everything(self, kind: str) -> list[Data]:
+        """All objects of a kind on the engine, whoever made them."""
+        calls: dict[str, Callable[[], Any]] = {
+            "service": self._api.services,
+            "network": self._api.networks,
+            "volume": lambda: self._api.volumes()["Volumes"] or [],
+            "config": self._api.configs,
+            "secret": self._api.secrets,
+        }
+        with _words(f"reading every {kind}"):
+            return list(calls[kind]())
 
     # --- reading for verify, plans and pages (provisioning.live.LiveReader)
 

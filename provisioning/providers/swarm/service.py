@@ -1,4 +1,8 @@
-"""Swarm services: made, updated with health-gated convergence, read back, removed."""
+"""Swarm services: made, updated with health-gated convergence, read back, removed.
+
+An adopted service is one that somebody else made: it is known by the engine's id, its updates are laid over what runs, and it is
+never removed from here.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +12,22 @@ from dataclasses import replace
 from typing import Any
 
 from blueprints.compose import ServiceArgs
-from provisioning.providers.swarm.client import ORG, Swarm
+from blueprints.estate.withholding import clear_values, with_values
+from blueprints.exceptions import exceptions_of
+from provisioning.providers.swarm.allowed import Owners, refuse_forbidden
+from provisioning.providers.swarm.client import ORG, Data, Swarm
 from provisioning.providers.swarm.convergence import Mask, wait_until_there
-from provisioning.providers.swarm.owner import refuse_stranger
-from provisioning.providers.swarm.service_spec import args_of, refuse_forbidden, spec_for
+from provisioning.providers.swarm.overlay import overlay
+from provisioning.providers.swarm.owner import identity_of, refuse_other, refuse_stranger
+from provisioning.providers.swarm.service_spec import args_of, spec_for
 from sprocket_v2.errors import ApplyError
 
 REPLACES = frozenset({"name"})
 _GONE_WITHIN_S = 120.0
 
 
-Owners = Callable[[str, str], str]
 Sleep = Callable[[float], None]
+Withhold = Callable[[ServiceArgs], ServiceArgs]
 
 
 def create(swarm: Swarm, args: ServiceArgs, mask: Mask, *, owners: Owners | None = None, sleep: Sleep = time.sleep) -> str:
@@ -36,7 +44,7 @@ def create(swarm: Swarm, args: ServiceArgs, mask: Mask, *, owners: Owners | None
         return str(found["ID"])
     check_before(swarm, args)
     spec = spec_for(args, ids_of(swarm))
-    refuse_forbidden(spec, args.labels[ORG], owners or owners_of(swarm))
+    refuse_forbidden(spec, args.labels[ORG], owners or owners_of(swarm), binds=_excepted(args))
     service_id = swarm.create("service", spec)
     try:
         wait_until_there(swarm, args, mask, is_update=False, sleep=sleep)
@@ -48,9 +56,7 @@ def create(swarm: Swarm, args: ServiceArgs, mask: Mask, *, owners: Owners | None
 
 def update(swarm: Swarm, args: ServiceArgs, mask: Mask, *, owners: Owners | None = None, sleep: Sleep = time.sleep) -> None:
     """Give it the new specification and wait; everything that can be checked is checked before the old task stops (D17)."""
-    found = swarm.find("service", args.name)
-    if found is None:
-        raise ApplyError(f"service {args.name} is gone", hint="apply again: a refresh sees it, and it is made anew", where=args.name)
+    found = _found(swarm, args)
     refuse_stranger("service", args.name, found["Spec"].get("Labels"), args.labels)
     check_before(swarm, args)
     force = int(found["Spec"]["TaskTemplate"].get("ForceUpdate", 0))
@@ -58,9 +64,49 @@ def update(swarm: Swarm, args: ServiceArgs, mask: Mask, *, owners: Owners | None
     if args.image_id and running.image_id != args.image_id and running.image == args.image:
         force += 1  # the same name stands for another image now
     spec = spec_for(args, ids_of(swarm), force)
-    refuse_forbidden(spec, args.labels[ORG], owners or owners_of(swarm))
+    refuse_forbidden(spec, args.labels[ORG], owners or owners_of(swarm), binds=_excepted(args))
     swarm.update_service(str(found["ID"]), int(found["Version"]["Index"]), spec)
     wait_until_there(swarm, args, mask, is_update=True, sleep=sleep)
+
+
+def create_adopted(swarm: Swarm, args: ServiceArgs, mask: Mask, *, org: str, withhold: Withhold, sleep: Sleep = time.sleep) -> str:
+    """Look after somebody else's service: it has to be there, and is brought to what is wanted; its id."""
+    if read_adopted(swarm, _found(swarm, args), withhold) != args:
+        update_adopted(swarm, args, mask, org=org, withhold=withhold, sleep=sleep)
+    return args.adopted
+
+
+def update_adopted(swarm: Swarm, args: ServiceArgs, mask: Mask, *, org: str, withhold: Withhold, sleep: Sleep = time.sleep) -> None:
+    """Change what differs and nothing else: values that were withheld come from the live service, and what we do not model stays.
+
+    Args:
+        org: whose objects it may use besides those it uses already.
+        withhold: takes the values out that look secret.
+    Raises:
+        ApplyError: it is gone, asks for what it may not have, or a withheld value is not the live one any more.
+    """
+    found = _found(swarm, args)
+    live = _live_args(swarm, found)
+    wanted = with_values(args, clear_values(live, withhold(live)))
+    check_before(swarm, wanted, needs_image=wanted.image != live.image)
+    ids = ids_of(swarm)
+    spec = overlay(found["Spec"], spec_for(live, ids), spec_for(wanted, ids))
+    refuse_forbidden(spec, org, owners_of(swarm), live=found["Spec"])
+    swarm.update_service(args.adopted, int(found["Version"]["Index"]), spec)
+    wait_until_there(swarm, wanted, mask, is_update=True, sleep=sleep)
+
+
+def _excepted(args: ServiceArgs) -> tuple[Any, ...]:
+    return exceptions_of(args.labels.get("sprocket.component", ""))
+
+
+def _found(swarm: Swarm, args: ServiceArgs) -> Data:
+    found = swarm.find("service", args.adopted or args.name)
+    if args.adopted:
+        return refuse_other("service", args.name, found, args.adopted)
+    if found is None:
+        raise ApplyError(f"service {args.name} is gone", hint="apply again: a refresh sees it, and it is made anew", where=args.name)
+    return found
 
 
 def read(swarm: Swarm, args: ServiceArgs) -> tuple[str, ServiceArgs] | None:
@@ -70,6 +116,15 @@ def read(swarm: Swarm, args: ServiceArgs) -> tuple[str, ServiceArgs] | None:
         return None
     now = read_args(swarm, found)
     return str(found["ID"]), now if args.image_id else replace(now, image_id="")
+
+
+def read_adopted(swarm: Swarm, found: Data, withhold: Withhold) -> ServiceArgs:
+    """A live service in the form in which an import declares it: without values that look secret, known by its id."""
+    return withhold(_live_args(swarm, found))
+
+
+def _live_args(swarm: Swarm, found: Data) -> ServiceArgs:
+    return replace(args_of(found["Spec"], swarm.network_name, ""), adopted=str(found["ID"]))
 
 
 def is_as_wanted(swarm: Swarm, args: ServiceArgs) -> bool | None:
@@ -103,18 +158,22 @@ def delete(swarm: Swarm, args: ServiceArgs, sleep: Callable[[float], None] = tim
         sleep(0.1)
 
 
-def check_before(swarm: Swarm, args: ServiceArgs) -> None:
+def check_before(swarm: Swarm, args: ServiceArgs, *, needs_image: bool = True) -> None:
     """Image, ports, secrets, configs and networks, before anything is stopped.
 
+    Args:
+        needs_image: False for a service that goes on with the image it runs.
     Raises:
         ApplyError: the first thing that would go wrong.
     """
-    _check_image(swarm, args)
+    if needs_image:
+        _check_image(swarm, args)
     for port in args.ports:
         others = [name for name in swarm.publishers(port.published) if name != args.name]
         if others:
             # Whose deployment it is, is none of this organization's business.
-            whose = f"service {others[0]}" if others[0].startswith(f"{args.labels[ORG]}_") else "another deployment on this host"
+            is_ours = ORG in args.labels and others[0].startswith(f"{args.labels[ORG]}_")
+            whose = f"service {others[0]}" if is_ours else "another deployment on this host"
             raise ApplyError(
                 f"port {port.published} is taken by {whose}",
                 hint="choose another entry port in the needs, or let both organizations share theirs",
@@ -163,7 +222,7 @@ def ids_of(swarm: Swarm) -> Callable[[str, str], str]:
         found = swarm.find(kind, name)
         if found is None:
             raise ApplyError(f"{kind} {name} is not there", hint="apply again: it is made before the service", where=name)
-        return str(found.get("Id") or found.get("ID") or found["Name"])
+        return identity_of(found)
 
     return find
 

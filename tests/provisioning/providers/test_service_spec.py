@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from provisioning.providers.swarm.service_spec import args_of, refuse_forbidden, spec_for
+from provisioning.providers.swarm.allowed import refuse_forbidden
+from provisioning.providers.swarm.service_spec import args_of, spec_for
 from provisioning.providers.wire import changed_paths, service_of, to_plain
 from sprocket_v2.errors import ApplyError
 from tests.provisioning.providers.stack import demo_stack
