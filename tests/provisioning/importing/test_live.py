@@ -58,7 +58,7 @@ def test_every_object_is_a_row_or_the_engines_own() -> None:
         ("network", "prod-net-1a2b3c4"),
         ("volume", "data"),
     }
-    assert estate.rows_in_source["live"] == {"network": 1, "volume": 1, "config": 0, "secret": 0, "service": 1, "route": 0}
+    assert estate.rows_in_source["live"] == {"network": 1, "volume": 1, "config": 0, "secret": 0, "service": 1, "route": 0, "structure": 2}
     assert sum(estate.structure["live"].values()) == 2
 
 
