@@ -17,6 +17,7 @@ from orgs.models import Organization
 from provisioning import actions
 from provisioning.backups import page_facts
 from provisioning.host_edge.claims import shared_of
+from provisioning.migration.actions import has_estate
 from provisioning.models import Plan, Run, SecretVersion, StackState
 from provisioning.preflight.known import findings
 from provisioning.preflight.result import gathered
@@ -56,7 +57,7 @@ def organization(request: HttpRequest, org: Organization) -> HttpResponse:
         "org": org, "state": state, "verdict": _verdict(state), "newest": newest, "needs": needs, "runs": runs, "plan": plan,
         "applied": applied, "access": _access(applied or newest), "stand_ins": _is_stand_in(applied or newest), "shares_ports": _shares_ports(applied),
         "is_current": bool(newest and needs and newest.needs_revision_id == needs.pk), "missing": _missing(org) if needs else [],
-        "backup": _backup(applied, state), "drift": standing(org) if applied else None,
+        "backup": _backup(applied, state), "has_estate": has_estate(org), "drift": standing(org) if applied else None,
         "open_run": next((run for run in runs if not run.is_finished), None), "engine": engine_progress(),
     }  # fmt: skip
     return render(request, "provisioning/organization.html", context)

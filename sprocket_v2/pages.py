@@ -42,6 +42,8 @@ def tabs(request: HttpRequest) -> dict[str, object]:
     """The tabs of an organization's pages, and the one that is open."""
     match = request.resolver_match
     name = match.url_name or "" if match else ""
+    if name.startswith("migration"):
+        name = "organization"
     return {"tabs": TABS, "tab": _BELONGS.get(name, "needs" if name.startswith("needs") else name)}
 
 

@@ -21,6 +21,7 @@ from orgs import views as orgs
 from provisioning import stream
 from provisioning import views as provisioning
 from provisioning.checks import views as checks
+from provisioning.migration import views as migration
 from provisioning.review import views as review
 
 View = Callable[..., Any]
@@ -107,6 +108,16 @@ ROUTES: tuple[Route, ...] = (
     Route(f"{ORG}runs/<int:number>/state", "run-state", provisioning.run_state, GET, "read"),
     Route(f"{ORG}runs/<int:number>/events", "run-events", stream.run_stream, GET, "read"),
     Route(f"{ORG}runs/<int:number>/cancel", "run-cancel", provisioning.run_cancel, POST, "apply"),
+    Route(f"{ORG}migration", "migration", migration.migration_page, GET, "read"),
+    Route(f"{ORG}migration/state", "migration-state", migration.migration_state, GET, "read"),
+    Route(f"{ORG}migration/settle", "migration-settle", migration.migration_settle, POST, "destroy"),
+    Route(f"{ORG}migration/secret", "migration-secret", migration.migration_secret, POST, "secrets", idempotent=False),
+    Route(f"{ORG}migration/rehearse", "migration-rehearse", migration.migration_rehearse, POST, "apply", idempotent=False),
+    Route(f"{ORG}migration/start", "migration-start", migration.migration_start, POST, "destroy", idempotent=False),
+    Route(f"{ORG}migration/pause", "migration-pause", migration.migration_pause, POST, "apply"),
+    Route(f"{ORG}migration/resume", "migration-resume", migration.migration_resume, POST, "apply"),
+    Route(f"{ORG}migration/back", "migration-back", migration.migration_back, POST, "destroy"),
+    Route(f"{ORG}migration/confirm", "migration-confirm", migration.migration_confirm, POST, "apply"),
     Route(f"{ORG}people", "people", orgs.people_page, GET, "read"),
     Route(f"{ORG}people/set", "people-set", orgs.people_page, POST, "members"),
 )

@@ -184,7 +184,7 @@ def _blockers(
             yield Blocker(
                 "copy-secrets",
                 f"{len(missing)} secrets the copy needs are missing: {', '.join(missing)}",
-                f"`sprocket secret set {slug} NAME` sets each.",
+                f"`sprocket migrate secret {slug} NAME` sets each.",
             )
     wanted = [name for name in re_entered if name not in known]
     if wanted:

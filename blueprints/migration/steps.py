@@ -90,7 +90,7 @@ def _standstill(moves: Moves) -> Iterator[StepPlan]:
         "Stop the workers",
         f"Stops the {moves.workers} services that finish work and write its result.",
         "machine",
-        "None of them runs; nobody but us is connected to the database for writing.",
+        "None of them runs.",
         "Each gets its former number of copies.",
         rehearsed="says what would be stopped",
     )
@@ -103,7 +103,7 @@ def _copies(moves: Moves) -> Iterator[StepPlan]:
             "Dump the database",
             "Counts every table and sums up its content, and dumps exactly that snapshot, in a container of its own beside the estate.",
             "machine",
-            "The dump's checksum is right, and it lists as many tables as were counted.",
+            "The dump can be read, and arrived here with the right checksums.",
             "The dump is removed; the estate's database was only read.",
             rehearsed="the same",
             limit_s=4 * 3600,
@@ -137,7 +137,7 @@ def _change(moves: Moves) -> Iterator[StepPlan]:
             "Names and certificates",
             "Look that each name of v2 has its record and leads to this machine; lower the records' time to live an hour before.",
             "operator",
-            "`sprocket routes` names every record; an operator confirms them.",
+            "The routes page names every record; an operator confirms them.",
             "Set the records back.",
         )
     yield StepPlan(
@@ -173,7 +173,7 @@ def _change(moves: Moves) -> Iterator[StepPlan]:
     yield StepPlan(
         "verify",
         "Verify",
-        "Looks at v2 as `sprocket verify` does, and counts the rows again.",
+        "Looks at v2 as a verification does, and counts the rows again.",
         "machine",
         "v2 runs; no table has lost a row.",
         "Nothing to undo.",

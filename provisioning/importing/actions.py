@@ -13,19 +13,21 @@ from urllib.parse import urlsplit
 from django.db import transaction
 
 from blueprints.actions import make_blueprint
+from blueprints.catalog import load_catalog
 from blueprints.estate.model import Estate
 from blueprints.estate.store import write_estate
 from blueprints.models import Blueprint
 from orgs import access
 from orgs.actions import attach, current_needs, needs_of, record, set_needs
 from orgs.models import Organization
+from orgs.needs import Needs
 from provisioning import secret_store
 from provisioning.importing.live import LiveEstate, is_adoptable, read_live
 from provisioning.materials import state_url
 from provisioning.models import Plan, StackState
 from provisioning.providers.swarm.client import connect
 from provisioning.states import PlanState
-from sprocket_v2.errors import ApplyError, NeedsError, StaleError
+from sprocket_v2.errors import ApplyError, StaleError
 
 RECORD = "estate.json"
 
@@ -71,15 +73,11 @@ def adopt(*, org: Organization, live: LiveEstate, actor: Any, via: str = "web") 
     """Keep a live estate as the organization's, and draw its blueprint: what runs, by the engine's ids.
 
     Raises:
-        DeniedError: the person may not. NeedsError: the organization has no needs yet.
+        DeniedError: the person may not. StaleError: the organization deploys services of its own.
     """
     access.require(actor, org, "propose")
     revision = current_needs(org)
-    if revision is None:
-        raise NeedsError(
-            f"{org.slug} has no needs yet", hint="say who owns it and how it is reached, with profile legacy-22", where=org.slug
-        )
-    needs = needs_of(revision)
+    needs = needs_of(revision) if revision else _least_needs(org, actor)
     if needs.estate is None and StackState.objects.for_org(org).filter(applied_blueprint__isnull=False).exists():
         raise StaleError(
             f"{org.slug} deploys services of its own",
@@ -97,6 +95,15 @@ def adopt(*, org: Organization, live: LiveEstate, actor: Any, via: str = "web") 
         words = ", ".join(f"{count} {kind}s" for kind, count in counts.items())
         record(org=org, actor=actor, what="estate taken over", detail=words, via=via)
     return Adoption(blueprint, counts, left, live.normalised, counts["config"] + counts["secret"])
+
+
+def _least_needs(org: Organization, actor: Any) -> Needs:  # noqa: ANN401 - rows
+    """What has to be said of an organization nobody has described yet: what it deploys stands in its record."""
+    who = {"name": actor.get_username() if actor else org.name, "contact": "not said yet"}
+    access_ = {"canonical": "localhost", "localhost": {"host": f"{org.slug}.localhost"}}
+    layered = next(name for name, profile in load_catalog().profiles.items() if profile.has_layers)
+    answers = {"name": org.name, "slug": org.slug, "owner": who, "games": ["rocket-league"], "profile": layered, "access": access_}
+    return Needs.model_validate(answers)
 
 
 def taken_over(live: LiveEstate) -> tuple[Estate, dict[str, str]]:

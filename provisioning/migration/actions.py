@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from functools import partial
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.db.models.functions import Now
+from ruamel.yaml import YAML
 
 from blueprints.actions import draw, resolve_needs
 from blueprints.compose import read_stack
@@ -21,7 +23,7 @@ from blueprints.migration.suggest import suggest_needs
 from blueprints.rendering import STACK
 from orgs import access
 from orgs import actions as org_actions
-from orgs.models import Organization
+from orgs.models import Attachment, Organization
 from orgs.needs import Needs
 from orgs.needs_file import needs_digest, parse_needs
 from provisioning import secret_store
@@ -55,6 +57,11 @@ def rows_of(org: Organization) -> tuple[Row, ...]:
     return tuple(Row(**{**item, "hosts": tuple(item.get("hosts", ()))}) for item in json.loads(text)) if text else ()
 
 
+def has_estate(org: Organization) -> bool:
+    """Whether there is something to move."""
+    return bool(Attachment.objects.for_org(org).filter(name=ROWS_FILE).exists())
+
+
 def source_of(org: Organization) -> Source | None:
     """Where the estate's data is; None while nobody has said so."""
     text = org_actions.attachments_of(org).get(FILE)
@@ -71,6 +78,13 @@ def suggested(org: Organization) -> dict[str, Any]:
     """Needs that fit the estate, for an admin to edit."""
     slug = f"{org.slug[:17]}-v2"
     return suggest_needs(rows_of(org), slug=slug, name=org.name, source=source_of(org))
+
+
+def suggested_text(org: Organization) -> str:
+    """The same as a needs file."""
+    text = io.StringIO()
+    YAML().dump(suggested(org), text)
+    return text.getvalue()
 
 
 def settle(*, org: Organization, actor: Any, needs_text: str = "", source_text: str = "", via: str = "web") -> None:  # noqa: ANN401 - rows
@@ -216,7 +230,7 @@ def _begin(
     except IntegrityError:
         open_one = newest(org)
         raise StaleError(
-            f"{open_one.kind} {open_one.number} is {open_one.state}" if open_one else "another one was begun at this moment",
+            f"{open_one.title} is {open_one.state}" if open_one else "another one was begun at this moment",
             hint="one at a time: bring it to its end, or take it back",
             where=f"migration of {org.slug}",
         ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from blueprints.migration.source import ACCESS_KEY, DATABASE_PASSWORD, SECRET_KE
 from provisioning.backup_actions import stack_held, standing_still, waited_for
 from provisioning.migration import tables
 from provisioning.migration.buckets import Endpoint, Pair, Store, compare, copy
-from provisioning.migration.database import DUMP_FILES, FOLDER, Connection, Place, refuse_little_room
+from provisioning.migration.database import DUMP_FILES, FOLDER, Connection, Place, problem_with, refuse_little_room
 from provisioning.migration.work import Evidence, Work
 from provisioning.migration.workbench import DUMP, SCRATCH, WORK, Workbench, running_container
 from provisioning.models import StackState
@@ -82,9 +83,9 @@ def dumped(work: Work) -> Evidence:
     """The rehearsal's dump is checked when it is loaded; a cut-over's is here by now, and is read through."""
     if work.is_rehearsal:
         return {}
-    missing = [name for name in DUMP_FILES if not (work.folder / "dump" / name).is_file()]
-    if missing:
-        raise ApplyError(f"the dump did not arrive whole: {missing[0]} is missing", hint="resume dumps again", where=str(work.folder))
+    problem = problem_with(work.folder / "dump")
+    if problem:
+        raise ApplyError(f"the dump did not arrive whole: {problem}", hint="resume dumps again", where=str(work.folder))
     workbench(work).remove()
     return {"dump_bytes": (work.folder / "dump" / "database.dump").stat().st_size}
 
@@ -128,9 +129,13 @@ def restore(work: Work) -> Evidence:
         loaded = place.load(beside, FOLDER, limit_s=work.left_s)
         refuse_differences(work, loaded)
         _exchange(work, place, beside, name)
+    except ApplyError:
+        with suppress(ApplyError):  # what went wrong first is what is told
+            place.ask("drop", beside)
+        raise
     finally:
-        place.ask("drop", beside)
-        place.leave()
+        with suppress(ApplyError):
+            place.leave()
     return _evidence(loaded)
 
 
@@ -162,14 +167,11 @@ def restored(work: Work) -> Evidence:
 
 
 def restore_scratch(work: Work) -> Evidence:
-    """The rehearsal's: into a server nobody can reach, compared, dropped."""
+    """The rehearsal's: into a server nobody can reach, compared; it goes with its container."""
     place = workbench(work).make(work.beat)
     work.say("loading into a scratch database")
-    try:
-        loaded = place.load(SCRATCH, DUMP, limit_s=work.left_s)
-        refuse_differences(work, loaded)
-    finally:
-        place.ask("drop", SCRATCH)
+    loaded = place.load(SCRATCH, DUMP, limit_s=work.left_s)
+    refuse_differences(work, loaded)
     return _evidence(loaded)
 
 

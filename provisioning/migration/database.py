@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 SCRIPT = Path(__file__).with_name("database.sh")
 FOLDER = "/tmp/sprocket-migration"  # noqa: S108 - in a container, made by us, root's only
 DUMP_FILES = ("SHA256SUMS", "database.dump", "tables.jsonl")
-_NO_ROOM = re.compile(r"No space left on device|could not (?:extend|write)", re.IGNORECASE)
+_NO_ROOM = re.compile(
+    "No space left on device|could not write init file|could not extend file"
+)  # the first is the system's, the others PostgreSQL's
 SHORT_S = 60.0
 
 
@@ -70,8 +73,8 @@ class Place:
             return text
         said = [line for line in text.splitlines() if line.strip() and not line.startswith('{"table"')]
         last = said[-1].strip()[:300] if said else "it said nothing"
-        if any(_NO_ROOM.search(line) for line in said):
-            full = next(line for line in said if _NO_ROOM.search(line)).strip()[:300]
+        full = next((line.strip()[:300] for line in said if _NO_ROOM.search(line)), "")
+        if full:
             raise ApplyError(
                 f"no room is left: {full}", hint="make room on this disk, then resume; the copy so far is removed", where=self.name
             )
@@ -112,6 +115,25 @@ def _write(path: Path, pieces: Iterator[bytes]) -> None:
         path.chmod(0o600)
         for piece in pieces:
             file.write(piece)
+
+
+def problem_with(folder: Path) -> str:
+    """What is wrong with a dump's folder; empty when every file is what its checksum says."""
+    try:
+        sums = dict(line.split("  ")[::-1] for line in (folder / DUMP_FILES[0]).read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError):
+        return "it has no checksums"
+    if sorted(sums) != sorted(DUMP_FILES[1:]):
+        return "its list of checksums is not whole"
+    for name, wanted in sums.items():
+        try:
+            with (folder / name).open("rb") as file:
+                is_right = hashlib.file_digest(file, "sha256").hexdigest() == wanted
+        except OSError:
+            return f"{name} is missing"
+        if not is_right:
+            return f"the checksum of {name} is wrong"
+    return ""
 
 
 def refuse_little_room(free: int, needed: int, where: str) -> None:

@@ -182,16 +182,16 @@ def retire(work: Work) -> Evidence:
 
 
 def _remove(work: Work, kind: str, name: str) -> None:
+    """Remove it and see it gone: what tasks still use goes with the last of them."""
     work.say(f"removing {kind} {name}")
-    while True:
+    while work.swarm.find(kind, name) is not None:
         try:
             work.swarm.remove(kind, name)
-            return
-        except ApplyError:  # in use until its last task is gone
-            work.beat()
+        except ApplyError:
             if work.left_s < 5:
                 raise
-            time.sleep(0.5)
+        work.beat()
+        time.sleep(0.3)
 
 
 def retired(work: Work) -> Evidence:

@@ -59,6 +59,11 @@ class Migration(models.Model):
         return f"{self.organization_id}/{self.kind} {self.number} ({self.state})"
 
     @property
+    def title(self) -> str:
+        """As people call it."""
+        return f"{'Cut-over' if self.kind == 'cutover' else 'Rehearsal'} {self.number}"
+
+    @property
     def is_ended(self) -> bool:
         """Nothing more will happen to it."""
         return self.state in ENDED

@@ -11,8 +11,9 @@ from provisioning.migration.rows import Migration
 from provisioning.migration.states import MigrationState
 from provisioning.migration.work import Evidence, Work
 from provisioning.migration.workbench import running_container
-from provisioning.models import Run, StackState
-from provisioning.states import FINISHED, RunKind, RunState
+from provisioning.models import Plan, Run, StackState
+from provisioning.review import decisions
+from provisioning.states import FINISHED, PlanState, RunKind, RunState
 from provisioning.verdict import Verdict
 from sprocket_v2.errors import ApplyError
 
@@ -83,11 +84,25 @@ def deploy(work: Work) -> Evidence:
         return _ended(work, Run.objects.for_org(work.target).get(pk=under_way.pk))
     if state and state.applied_blueprint_id == work.blueprint().pk and state.applied_digest:
         return {"applied": True}
-    work.say("asking for a plan")
-    plan = actions.propose(org=work.target, blueprint=work.blueprint(), actor=work.actor)
-    plan = actions.approve(plan=plan, actor=work.actor, reason=f"a step of migration {work.migration.number}", via="cli")
+    plan = _approved_plan(work)
     work.say(f"applying plan {plan.number}: {', '.join(f'{count} to {op}' for op, count in plan.changes.items() if op != 'same')}")
     return _ended(work, actions.run_here(actions.apply(plan=plan, actor=work.actor, ring=False)))
+
+
+def _approved_plan(work: Work) -> Plan:
+    """A plan of the blueprint with as many yeses as v2's organization asks for; one that waits for another person is waited for."""
+    waiting = Plan.objects.for_org(work.target).filter(blueprint=work.blueprint(), state__in=[PlanState.PROPOSED, PlanState.APPROVED])
+    plan: Plan | None = waiting.first()
+    if plan is None:
+        work.say("asking for a plan")
+        plan = actions.propose(org=work.target, blueprint=work.blueprint(), actor=work.actor)
+    if plan.state == PlanState.PROPOSED:
+        reason = f"{work.migration.kind} {work.migration.number} of {work.org.slug}, confirmed step by step"
+        plan = decisions.approve(plan=plan, actor=work.actor, reason=reason, via="cli")
+    if missing := decisions.missing_yes(plan):
+        hint = f"`sprocket approve {work.target.slug}/{plan.number}` by somebody else, then resume"
+        raise ApplyError(f"plan {plan.number} is not approved: {missing}", hint=hint, where=work.target.slug)
+    return plan
 
 
 def _ended(work: Work, run: Run) -> Evidence:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import io
 import os
 from collections import Counter
 from pathlib import Path
@@ -45,13 +44,9 @@ def register(app: typer.Typer) -> None:
 def suggest_command(org: Slug) -> None:
     """Needs of v2 that fit the estate, to edit: what its running parts, routes and buckets speak for."""
     row = organization(org)
-    from ruamel.yaml import YAML
+    from provisioning.migration.actions import suggested, suggested_text
 
-    from provisioning.migration.actions import suggested
-
-    needs, text = suggested(row), io.StringIO()
-    YAML().dump(needs, text)
-    out.result(needs, text.getvalue())
+    out.result(suggested(row), suggested_text(row))
 
 
 def plan_command(
@@ -97,7 +92,7 @@ def _plan_words(plan: MigrationPlan) -> str:
 
 def _comparison(before: Counts, after: Counts) -> list[tuple[str, ...]]:
     return [
-        ("services", str(before.services), f"{after.services} (and {after.jobs} jobs that end)"),
+        ("services", str(before.services), f"{after.services} (and jobs that end: {after.jobs})"),
         ("networks", str(before.networks), str(after.networks)),
         ("volumes", str(before.volumes), str(after.volumes)),
         ("secret paths", str(before.secrets), str(after.secrets)),
@@ -250,7 +245,7 @@ def _words(migration: Migration) -> str:
         )
         for step in steps
     ]
-    head = f"{migration.kind.capitalize()} {migration.number} of {migration.organization.slug}: {migration.state}"
+    head = f"{migration.title} of {migration.organization.slug}: {migration.state}"
     head += ", on the way back" if migration.direction == "back" and migration.state != "undone" else ""
     return "\n".join([head, table(rows, ("state", "step", "who", "took", "")), *_next_words(migration, steps)])
 

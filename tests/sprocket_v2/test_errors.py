@@ -9,7 +9,7 @@ from sprocket_v2.cli.output import exit_code
 from sprocket_v2.errors import NeedsError, SprocketError
 
 CODES = {
-    "NeedsError": 2, "CatalogError": 2, "ResolveError": 2, "RenderError": 2, "SetupError": 2,
+    "NeedsError": 2, "EstateError": 2, "CatalogError": 2, "ResolveError": 2, "RenderError": 2, "SetupError": 2,
     "PreviewError": 1, "ApplyError": 1, "VerifyError": 1, "DeniedError": 4, "StaleError": 5,
 }  # fmt: skip
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, SprocketError) and kind is not SprocketError]

@@ -124,6 +124,15 @@ def _words(what: str) -> Iterator[None]:
         raise ApplyError(f"{what}: {type(error).__name__}", hint="is Docker still running?", where="Docker", transient=True) from None
 
 
+def _ports(spec: Data) -> Sequence[Data]:
+    return (spec.get("EndpointSpec") or {}).get("Ports") or ()
+
+
+def _holds(spec: Data, port: Data) -> bool:
+    """Whether a service holds a port it names: a port of the machine is its tasks', one of the ingress network the service's itself."""
+    return port.get("PublishMode") != "host" or (spec["Mode"].get("Replicated") or {}).get("Replicas", 1) > 0
+
+
 class DockerSwarm:
     """The real client. Thread safe: the provider makes many objects at once."""
 
@@ -286,7 +295,7 @@ class DockerSwarm:
         return [
             str(service["Spec"]["Name"])
             for service in services
-            if any(item.get("PublishedPort") == port for item in (service["Spec"].get("EndpointSpec") or {}).get("Ports") or ())
+            if any(item.get("PublishedPort") == port and _holds(service["Spec"], item) for item in _ports(service["Spec"]))
         ]
 
     def is_port_free(self, port: int) -> bool:
