@@ -22,7 +22,7 @@ from sprocket_v2.errors import EstateError
 # What the control plane's key store and engines know. Provisioning registers both at start, since it looks to the left and this package
 # does not look to the right.
 WithholdKey = Callable[[str], bytes]
-ReadLive = Callable[[str, str], Estate]  # an engine's address, an organization's slug
+ReadLive = Callable[[str, str], Estate]  # an engine's address (empty: this machine's), an organization's slug
 _withhold_key: list[WithholdKey] = []
 _read_live: list[ReadLive] = []
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.apps import AppConfig
-
-if TYPE_CHECKING:
-    from blueprints.estate.model import Estate
 
 
 class ProvisioningConfig(AppConfig):
@@ -20,17 +15,8 @@ class ProvisioningConfig(AppConfig):
         """Blueprints may not look to the right, so it is told where image ids, secret versions and keys come from."""
         from blueprints.actions import know_the_machine
         from blueprints.estate_actions import know_the_estate
-        from provisioning.docker_door import local_image_ids
+        from provisioning.docker_door import estate_of_engine, local_image_ids
         from provisioning.secret_store import secret_versions, withhold_key
 
         know_the_machine(image_ids=local_image_ids, secret_versions=secret_versions)
-        know_the_estate(withhold_key=withhold_key, read_live=_read_live)
-
-
-def _read_live(address: str, slug: str) -> Estate:
-    """A live engine, for the ledger. Docker's library is loaded by those who ask only."""
-    from provisioning.importing.live import read_live
-    from provisioning.providers.swarm.client import connect
-    from provisioning.secret_store import withhold_key
-
-    return read_live(connect(address), withhold_key(slug), address, mine={slug}).estate
+        know_the_estate(withhold_key=withhold_key, read_live=estate_of_engine)

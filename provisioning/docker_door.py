@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from blueprints.estate.model import Estate
 from provisioning.live import LiveReader
 from sprocket_v2.errors import SprocketError
 
@@ -33,6 +34,21 @@ def _connect() -> LiveReader:
     from provisioning.providers.swarm.client import connect
 
     return connect()
+
+
+def estate_of_engine(address: str, slug: str) -> Estate:
+    """What runs on a swarm, as an organization would import it. Changes nothing.
+
+    Args:
+        address: as DOCKER_HOST; empty for this machine's engine.
+    Raises:
+        ApplyError: as `docker_reader`.
+    """
+    from provisioning.importing.live import read_live
+    from provisioning.providers.swarm.client import connect
+    from provisioning.secret_store import withhold_key
+
+    return read_live(connect(address), withhold_key(slug), address or "live", mine={slug}).estate
 
 
 def local_image_ids(references: list[str]) -> dict[str, str]:

@@ -79,7 +79,7 @@ def resource_of(urn: str, layer: str = "") -> str:
         return ""
     kind = parts[2].rsplit("$", 1)[-1]
     name = "::".join(parts[3:])
-    if not kind.startswith("sprocket:swarm:"):
+    if not kind.startswith(("sprocket:swarm:", "sprocket:vault:")):
         return ""
     kind = kind.rsplit(":", 1)[-1].lower()
     full = name if name.startswith(f"{kind}/") else f"{kind}/{name}"

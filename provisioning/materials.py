@@ -48,9 +48,19 @@ class Material:
         """Where operations on a layer keep their journal, state exports and plan."""
         return self.run_dir / "layers" / layer if layer else self.run_dir
 
+    @property
+    def has_vault(self) -> bool:
+        """Whether a layer keeps something in a secret server."""
+        return any(entry.get("vault") for entry in self.rendering.blueprint.get("stacks") or ())
+
+    def _handed_over(self, op: Verb) -> tuple[secret_store.Wanted, ...]:
+        """Values go to the child only where something is made from them; what signs in to a secret server, wherever it is asked."""
+        if op == "apply":
+            return self.wanted
+        return tuple(item for item in self.wanted if item.is_collected) if self.has_vault else ()
+
     def request(self, op: Verb, *, layer: str = "", basis: Basis = "live", **more: Any) -> Request:  # noqa: ANN401 - fields of Request
         """The engine's request; secret values only where something is made from them."""
-        hands_over_values = op == "apply"
         slug = self.org.slug
         return Request(
             op=op,
@@ -62,8 +72,9 @@ class Material:
             run_dir=str(self.folder(layer)),
             pulumi=str(find_engine()),
             passphrase=secret_store.passphrase_of(self.org) if basis == "live" else "a preview against nothing",
-            secrets=secret_store.values_for(self.org, self.wanted) if hands_over_values else {},
+            secrets=secret_store.values_for(self.org, self._handed_over(op)),
             fingerprints=secret_store.fingerprints_for(self.org, self.wanted),
+            fingerprint_key=secret_store.sealer().fingerprint_key(slug).hex() if self.has_vault else "",
             withhold_key=secret_store.sealer().withhold_key(slug).hex() if ADOPTION in self.rendering.files else "",
             basis=basis,
             docker_host=os.environ.get("DOCKER_HOST", ""),

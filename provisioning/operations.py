@@ -67,6 +67,7 @@ class Request:
         plan_in: file of an approved engine plan to apply; empty for none.
         plan_out: file a preview leaves its engine plan in; empty for none.
         expected_state_digest: refuse when the state has moved; empty to accept any.
+        fingerprint_key: the organization's key (hex) for fingerprints of what a secret server holds; empty where the bundle has none.
         withhold_key: the organization's key (hex) for values that an import takes out; empty where nothing is imported.
         refresh: a preview compares with what runs now, not with what the state remembers; the state stays as it is.
         layer: which of the bundle's stacks it is; empty where it has one.
@@ -92,6 +93,7 @@ class Request:
     refresh: bool = False
     layer: str = ""
     withhold_key: str = field(default="", repr=False)
+    fingerprint_key: str = field(default="", repr=False)
 
     def line(self) -> str:
         """The request as the child reads it."""

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pulumi
 
-from blueprints.compose import STAGES, Part, ServiceArgs
+from blueprints.compose import STAGES, Part, ServiceArgs, StackSpec
 from blueprints.estate.adoption import FILE as ADOPTION
 from blueprints.estate.adoption import Adopted, Record, read_adoption
 from blueprints.layers import Layer, Told, path_beside, read_layers, stack_name, told_otherwise
 from blueprints.rendering import STACK
+from blueprints.vault_files import VaultFiles, read_vault
+from provisioning.program_vault import in_vault
 from provisioning.providers.wire import PACKAGE, to_plain
 
 COMPONENT = f"{PACKAGE}:blueprint:Component"
@@ -35,6 +37,13 @@ class Resource(pulumi.CustomResource):
         super().__init__(f"{PACKAGE}:swarm:{kind}", name, dict(props), opts)
 
 
+class VaultResource(pulumi.CustomResource):
+    """One object of Vault's. Its inputs are the arguments of its kind."""
+
+    def __init__(self, kind: str, name: str, props: Mapping[str, object], opts: pulumi.ResourceOptions) -> None:
+        super().__init__(f"{PACKAGE}:vault:{kind}", name, dict(props), opts)
+
+
 def build(bundle_dir: Path, fingerprints: Mapping[str, str], layer: str = "") -> None:
     """Declare all resources of one layer of a bundle.
 
@@ -48,9 +57,14 @@ def build(bundle_dir: Path, fingerprints: Mapping[str, str], layer: str = "") ->
     paths = [str(entry["file"]) for entry in blueprint.get("stacks") or ()] or [STACK]
     layers = read_layers(blueprint, lock, {path: (bundle_dir / path).read_text(encoding="utf-8") for path in paths})
     mine = next(item for item in layers if item.name == layer)
+    former = [item.stack for item in layers[: layers.index(mine)]]
+    kept = next((str(entry.get("vault") or "") for entry in blueprint.get("stacks") or () if entry["name"] == layer), "")
     adoption = bundle_dir / ADOPTION
     record = read_adoption(adoption.read_text(encoding="utf-8")) if adoption.is_file() else {}
     program = _Program(bundle_dir, blueprint["organization"]["slug"], mine, fingerprints, lock["secrets"], record)
+    if kept:
+        files = {path.relative_to(bundle_dir).as_posix(): path.read_text(encoding="utf-8") for path in (bundle_dir / kept).rglob("*.*")}
+        program.keep_in_vault(read_vault(kept, files), former)
     program.declare()
 
 
@@ -71,7 +85,19 @@ class _Program:
         self.record = {resource: item for resource, item in record.items() if item.layer == layer.name}
         self.components: dict[str, Component] = {}
         self.made: dict[tuple[str, str], Resource] = {}
+        self.in_vault: list[pulumi.Resource] = []
         self.heard = _heard(slug, layer.told)
+
+    def keep_in_vault(self, files: VaultFiles, former: list[StackSpec]) -> None:
+        """What the layer keeps in the secret server of a former one; its services wait for it."""
+        engines: list[pulumi.Resource] = []
+        for item in in_vault(files, self.slug, former, self.versions, self.fingerprints):
+            needed = [*self.heard, *(() if item.is_engine else engines)]
+            options = pulumi.ResourceOptions(parent=self._component("vault"), depends_on=needed, retain_on_delete=item.is_engine)
+            made = VaultResource(item.kind, item.name, item.props, options)
+            engines += [made] if item.is_engine else []
+            self.in_vault.append(made)
+        self.heard = [*self.heard, *self.in_vault]
 
     def declare(self) -> None:
         for part in self.stack.networks:

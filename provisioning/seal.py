@@ -6,8 +6,6 @@ The only importer of `cryptography`. Knows no database; the store of sealed valu
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import os
 import stat
 from pathlib import Path
@@ -17,6 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from provisioning.fingerprints import fingerprint_of
 from sprocket_v2.errors import SetupError
 
 _KEY_BYTES = 32
@@ -65,7 +64,11 @@ class Sealer:
 
     def fingerprint(self, org: str, name: str, value: str) -> str:
         """Keyed HMAC (hex): tells whether a value changed, and is useless without the master key."""
-        return hmac.new(self._key(org, "fingerprint"), name.encode() + b"\0" + value.encode(), hashlib.sha256).hexdigest()
+        return fingerprint_of(self.fingerprint_key(org), name, value)
+
+    def fingerprint_key(self, org: str) -> bytes:
+        """The key of these fingerprints, for the run that compares what a secret server holds."""
+        return self._key(org, "fingerprint")
 
     def withhold_key(self, org: str) -> bytes:
         """The key by which values of an imported estate are told apart without being kept."""

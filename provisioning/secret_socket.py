@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 from blueprints.estate.secrecy import without_secrets
 from blueprints.estate.withholding import clear_values, withheld_option
+from provisioning.fingerprints import fingerprint_of
 from provisioning.providers.wire import service_of, to_plain
 from sprocket_v2.errors import ApplyError
 
@@ -40,11 +41,13 @@ class SecretServer:
     Args:
         values: `organization/name@version` -> value.
         folder: the run's folder (0700).
+        fingerprint_key: the organization's key for fingerprints, where a secret server is read; else empty.
         withhold_key: the organization's key for values that an import takes out of somebody else's services; empty where there are none.
     """
 
-    def __init__(self, values: Mapping[str, str], folder: Path, withhold_key: bytes = b"") -> None:
+    def __init__(self, values: Mapping[str, str], folder: Path, withhold_key: bytes = b"", fingerprint_key: bytes = b"") -> None:
         self._values = dict(values)
+        self._fingerprint_key = fingerprint_key
         self._withhold_key = withhold_key
         self._needles = _needles(values.values())
         self._folder = folder
@@ -137,11 +140,25 @@ class SecretServer:
                 if self._withhold_key
                 else {"error": "this run has no key", "hint": "apply through the control plane"}
             )
+        if "fingerprint" in question:
+            return self._fingerprint(str(question["fingerprint"]), str(question["value"]))
         reference = str(question.get("get", ""))
-        value = self._values.get(reference)
+        value = self._values.get(reference) if "@" in reference else self._newest(reference)
         if value is None:
             return {"error": f"this run has no secret {reference}", "hint": "set it, then make a new plan"}
         return {"value_b64": base64.b64encode(value.encode()).decode()}
+
+    def _newest(self, reference: str) -> str | None:
+        """The value of the highest version the run has, for a reference without one: a token that is collected on the way."""
+        versions = [key for key in self._values if key.rpartition("@")[0] == reference]
+        return self._values[max(versions, key=lambda key: int(key.rpartition("@")[2]))] if versions else None
+
+    def _fingerprint(self, name: str, value: str) -> dict[str, Any]:
+        """The keyed fingerprint of a value that a secret server holds; the value is masked from now on."""
+        if not self._fingerprint_key:
+            return {"error": "this run has no key for fingerprints", "hint": "look through the control plane"}
+        self._learn([value])
+        return {"text": fingerprint_of(self._fingerprint_key, name, value)}
 
     def _withheld(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """A service, or a volume's option, without what looks secret. What was taken out is masked from now on."""
@@ -219,6 +236,14 @@ class SecretClient:
         """
         found: dict[str, Any] = self._answered({"withhold": service})["service"]
         return found
+
+    def fingerprint(self, name: str, value: str) -> str:
+        """The keyed fingerprint of a value that somebody else holds.
+
+        Raises:
+            ApplyError: there is no run, or it has no key.
+        """
+        return str(self._answered({"fingerprint": name, "value": value})["text"])
 
     def withhold_option(self, name: str, value: str) -> str:
         """An option's value, or what stands for it where it looks secret."""

@@ -310,7 +310,9 @@ def perform(request: Mapping[str, Any], out: IO[str], engine: Engine) -> bool:
     """Carry out one request, its result event included; True when it went well."""
     began = time.monotonic()
     run_dir = _folder(Path(request["run_dir"]))
-    server = SecretServer(request["secrets"], run_dir, bytes.fromhex(request.get("withhold_key", "")))
+    server = SecretServer(
+        request["secrets"], run_dir, bytes.fromhex(request.get("withhold_key", "")), bytes.fromhex(request.get("fingerprint_key", ""))
+    )
     emitter = Emitter(out, run_dir / "journal.jsonl", server.mask)
     operation: Operation | None = None
     result: dict[str, Any] = {"ok": False, "changes": {}, "steps": [], "state_digest": "", "error": None}

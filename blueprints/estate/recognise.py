@@ -73,7 +73,7 @@ def read_known(file: Path = KNOWN) -> Known:
         if unknown:
             raise ValueError(f"{unknown[0]} is missing or unknown")
         services = {role: _signs(item) for role, item in data["services"].items()}
-        parts = {kind: dict(names) for kind, names in data["parts"].items()}
+        parts = {kind: _by_name(roles) for kind, roles in data["parts"].items()}
         roles = {*data["extra"], *data["outside"].values(), *(role for names in parts.values() for role in names.values())}
         if lost := sorted(roles - set(services)):
             raise ValueError(f"{lost[0]} is no role of `services`")
@@ -82,6 +82,12 @@ def read_known(file: Path = KNOWN) -> Known:
         raise CatalogError(
             f"what the estate is recognised by cannot be read: {error}", hint="see the comment at its head", where=where
         ) from None
+
+
+def _by_name(roles: Mapping[str, Any]) -> dict[str, str]:
+    """Name -> role, the longest name first."""
+    pairs = [(str(name), role) for role, names in roles.items() for name in names]
+    return dict(sorted(pairs, key=lambda pair: (-len(pair[0]), pair[0])))
 
 
 def _signs(item: Mapping[str, Any]) -> Signs:
@@ -120,27 +126,33 @@ def repository(image: str) -> str:
 def _service(item: Item, known: Known) -> Recognition:
     args = item.service
     assert args is not None  # noqa: S101 - only services are asked
-    ours = item.facts.get("component") or args.labels.get("sprocket.component")
+    ours = args.labels.get("sprocket.component") or (item.facts.get("component") if item.origin.source == "bundle" else "")
     if ours:
         return Recognition(str(ours).removeprefix(PREFIX), str(ours), "it carries this component's label", "certain")
     names = {bare_name(item).lower(): "its name", _SUFFIX.sub("", str(item.facts.get("pulumi_name", ""))).lower(): "its name in Pulumi"}
     by_name = next(((role, why) for role, signs in known.services.items() for n, why in names.items() if n in signs.names), ("", ""))
-    image = repository(args.image)
-    by_image = next((role for role, signs in known.services.items() if image in signs.images), "")
-    targets = {config.target for config in args.configs}
-    by_target = next((role for role, signs in known.services.items() if targets & set(signs.targets)), "")
+    image, targets = repository(args.image), {config.target for config in args.configs}
+    by_image = [role for role, signs in known.services.items() if image in signs.images]
+    by_target = [role for role, signs in known.services.items() if targets & set(signs.targets)]
     role, why = by_name
     if role:
-        agrees = [f"its image {image}"] * (by_image == role) + ["where its config is mounted"] * (by_target == role)
-        is_plain = by_image not in ("", role) and not agrees
-        reason = f"{why} {bare_name(item) if why == 'its name' else item.facts.get('pulumi_name')}" + (
-            f", and {' and '.join(agrees)}" if agrees else ""
-        )
-        doubt = f"; but its image {image} is that of {by_image}" if is_plain else ""
-        return _as(known, role, reason + doubt, "guess" if is_plain else "certain" if agrees or "-" in bare_name(item) else "likely")
+        agrees = [f"its image {image}"] * (role in by_image) + ["where its config is mounted"] * (role in by_target)
+        called = bare_name(item) if why == "its name" else str(item.facts.get("pulumi_name"))
+        reason = f"{why} {called}" + (f", and {' and '.join(agrees)}" if agrees else "")
+        if by_image and not agrees:
+            return _as(known, role, f"{reason}; but its image {image} is that of {by_image[0]}", "guess")
+        return _as(known, role, reason, "certain" if agrees or "-" in called else "likely")
     if by_image:
-        return _as(known, by_image, f"its image {image}" + (", and where its config is mounted" if by_target == by_image else ""), "likely")
-    return _as(known, by_target, "where its config is mounted", "guess") if by_target else Recognition()
+        also = ", and where its config is mounted" if by_image[0] in by_target else ""
+        return _as(known, by_image[0], f"its image {image}{also}", "likely")
+    return _as(known, by_target[0], "where its config is mounted", "guess") if by_target else _by_reader(item)
+
+
+def _by_reader(item: Item) -> Recognition:
+    """What the source's own reader took it for, where nothing else speaks."""
+    component = str(item.facts.get("component", ""))
+    why = str(item.facts.get("why", "")) or f"its name begins like {component}'s"
+    return Recognition(component.removeprefix(PREFIX), component, why, "likely") if component else Recognition()
 
 
 def _as(known: Known, role: str, why: str, confidence: Confidence) -> Recognition:
@@ -184,7 +196,7 @@ def _other(item: Item, users: Mapping[tuple[str, str], list[Recognition]], owner
         roles = list(dict.fromkeys(user.component for user in using))
         more = f" and {len(roles) - 1} more" if len(roles) > 1 else ""
         return Recognition(using[0].role, using[0].component, f"{roles[0]}{more} uses it", "likely")
-    return Recognition()
+    return _by_reader(item)
 
 
 def _listed(names: Mapping[str, str], name: str) -> str:

@@ -92,6 +92,7 @@ class _Reading:
                 items += self._read_one(kind, data, name)
         items += [route for item in items if item.kind == "service" for route in routes_of(item)]
         counts["route"] = sum(item.kind == "route" for item in items)
+        counts["structure"] = sum(structure.values())
         self.remarks += [
             Remark(
                 "import.normalised", "info", f"{rule.title}: {self.normalised[rule.id]} times ({rule.id}).", "It stays as it is.", self.name

@@ -1,15 +1,17 @@
-"""The table of resource kinds: type token -> its functions. Decides nothing; the files in swarm/ do."""
+"""The table of resource kinds: type token -> its functions. Decides nothing; the files in swarm/ and vault/ do."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from blueprints.compose import ServiceArgs
 from provisioning.providers import wire
 from provisioning.providers.swarm import config, network, secret, service, volume
 from provisioning.providers.swarm.client import Swarm
+from provisioning.providers.vault import auth, mount, policy
+from provisioning.providers.vault import secret as vault_secret
 from provisioning.providers.wire import PACKAGE
 from provisioning.secret_socket import SecretClient
 
@@ -23,16 +25,18 @@ class Kind:
     Attributes:
         parse: JSON data -> its arguments.
         replaces: top-level fields whose change makes a new object.
+        door: which client its functions take.
         adopt: the live object of an engine id as somebody else's that we look after; None when there is none.
     """
 
     parse: Callable[[Mapping[str, Any]], Any]
-    create: Callable[[Swarm, Any, SecretClient], str]
-    read: Callable[[Swarm, Any], tuple[str, Any] | None]
-    delete: Callable[[Swarm, Any], None]
+    create: Callable[[Any, Any, SecretClient], str]
+    read: Callable[[Any, Any, SecretClient], tuple[str, Any] | None]
+    delete: Callable[[Any, Any], None]
     replaces: frozenset[str]
-    adopt: Callable[[Swarm, str, SecretClient], Any]
-    update: Callable[[Swarm, Any, SecretClient], None] | None = None
+    adopt: Callable[[Any, str, SecretClient], Any]
+    update: Callable[[Any, Any, SecretClient], None] | None = None
+    door: Literal["swarm", "vault"] = "swarm"
 
     def changed(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         """Paths that differ between state and wish."""
@@ -67,11 +71,45 @@ def _withholding(client: SecretClient) -> service.Withhold:
     return lambda args: wire.service_of(client.withhold(wire.to_plain(args)))
 
 
+def _without_secrets(read: Callable[[Swarm, Any], tuple[str, Any] | None]) -> Callable[[Any, Any, SecretClient], tuple[str, Any] | None]:
+    return lambda swarm, args, _: read(swarm, args)
+
+
+def _not_adopted(_door: object, _id: str, _client: SecretClient) -> None:
+    """Nothing of a secret server's is taken over by an id: `adopted` in its arguments says that ours may go over somebody else's."""
+
+
+def _vault_kind(module: Any) -> Kind:  # noqa: ANN401 - one of the vault package's modules
+    return Kind(
+        module.parse,
+        lambda vault, args, _: str(module.create(vault, args)),
+        lambda vault, args, _: module.read(vault, args),
+        module.delete,
+        module.REPLACES,
+        _not_adopted,
+        lambda vault, args, _: module.update(vault, args),
+        door="vault",
+    )
+
+
 KINDS: dict[str, Kind] = {
+    f"{PACKAGE}:vault:Mount": _vault_kind(mount),
+    f"{PACKAGE}:vault:Policy": _vault_kind(policy),
+    f"{PACKAGE}:vault:AuthMethod": _vault_kind(auth),
+    f"{PACKAGE}:vault:Secret": Kind(
+        vault_secret.parse,
+        lambda vault, args, client: vault_secret.create(vault, args, client.get),
+        lambda vault, args, client: vault_secret.read(vault, args, client.fingerprint),
+        vault_secret.delete,
+        vault_secret.REPLACES,
+        _not_adopted,
+        lambda vault, args, client: vault_secret.update(vault, args, client.get),
+        door="vault",
+    ),
     f"{PACKAGE}:swarm:Network": Kind(
         lambda data: wire.simple_of(network.NetworkArgs, data),
         lambda swarm, args, _: network.create(swarm, args),
-        network.read,
+        _without_secrets(network.read),
         network.delete,
         network.REPLACES,
         lambda swarm, found, _: network.read_adopted(swarm, found),
@@ -79,7 +117,7 @@ KINDS: dict[str, Kind] = {
     f"{PACKAGE}:swarm:Volume": Kind(
         lambda data: wire.simple_of(volume.VolumeArgs, data),
         lambda swarm, args, _: volume.create(swarm, args),
-        volume.read,
+        _without_secrets(volume.read),
         volume.delete,
         volume.REPLACES,
         lambda swarm, found, client: volume.read_adopted(swarm, found, client.withhold_option),
@@ -87,7 +125,7 @@ KINDS: dict[str, Kind] = {
     f"{PACKAGE}:swarm:Config": Kind(
         lambda data: wire.simple_of(config.ConfigArgs, data),
         lambda swarm, args, _: config.create(swarm, args),
-        config.read,
+        _without_secrets(config.read),
         config.delete,
         config.REPLACES,
         lambda swarm, found, _: config.read_adopted(swarm, found),
@@ -95,12 +133,12 @@ KINDS: dict[str, Kind] = {
     f"{PACKAGE}:swarm:Secret": Kind(
         lambda data: wire.simple_of(secret.SecretArgs, data),
         _secret_create,
-        secret.read,
+        _without_secrets(secret.read),
         secret.delete,
         secret.REPLACES,
         lambda swarm, found, _: secret.read_adopted(swarm, found),
     ),
     f"{PACKAGE}:swarm:Service": Kind(
-        wire.service_of, _service_create, service.read, service.delete, service.REPLACES, _service_adopt, _service_update
+        wire.service_of, _service_create, _without_secrets(service.read), service.delete, service.REPLACES, _service_adopt, _service_update
     ),
 }

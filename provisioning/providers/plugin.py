@@ -20,6 +20,7 @@ from pulumi.provider.experimental.server import main as serve
 
 from provisioning.providers.kinds import KINDS, Kind
 from provisioning.providers.swarm.client import DockerSwarm, connect
+from provisioning.providers.vault import client as vault
 from provisioning.providers.wire import PACKAGE, to_plain
 from provisioning.secret_socket import SecretClient
 from sprocket_v2 import __version__
@@ -69,12 +70,19 @@ class SprocketProvider(pulumi_provider.Provider):
         self._lock = threading.Lock()
         self._swarm: DockerSwarm | None = None
         self._secrets = SecretClient()
+        self._vaults: dict[vault.Reach, vault.HvacVault] = {}
 
     def _client(self) -> DockerSwarm:
         with self._lock:
             if self._swarm is None:
                 self._swarm = connect()
             return self._swarm
+
+    def _door(self, kind: Kind, args: Any) -> Any:  # noqa: ANN401 - the client that this kind takes
+        if kind.door == "swarm":
+            return self._client()
+        with self._lock:
+            return self._vaults.setdefault(args.reach, vault.connect(args.reach, self._secrets.get))
 
     async def _in_thread(self, call: Callable[[], Result]) -> Result:
         try:
@@ -126,7 +134,7 @@ class SprocketProvider(pulumi_provider.Provider):
             return pulumi_provider.CreateResponse(resource_id="", properties=request.properties)
         kind = _kind(request.urn)
         args = kind.parse(_plain(request.properties))
-        made = await self._in_thread(lambda: kind.create(self._client(), args, self._secrets))
+        made = await self._in_thread(lambda: kind.create(self._door(kind, args), args, self._secrets))
         return pulumi_provider.CreateResponse(resource_id=made, properties=_properties(to_plain(args)))
 
     async def update(self, request: pulumi_provider.UpdateRequest) -> pulumi_provider.UpdateResponse:
@@ -136,7 +144,7 @@ class SprocketProvider(pulumi_provider.Provider):
         args = kind.parse(_plain(request.news))
         update = kind.update
         if update is not None:
-            await self._in_thread(lambda: update(self._client(), args, self._secrets))
+            await self._in_thread(lambda: update(self._door(kind, args), args, self._secrets))
         elif args.adopted:
             raise ProviderError(
                 f"{args.name} is not as it was when it was taken over, and Docker cannot change it\nhint: import the estate again"
@@ -145,10 +153,10 @@ class SprocketProvider(pulumi_provider.Provider):
 
     async def read(self, request: pulumi_provider.ReadRequest) -> pulumi_provider.ReadResponse:
         kind, known = _kind(request.urn), _plain(request.properties)
-        if not known.get("name") or known.get("adopted"):
+        if kind.door == "swarm" and (not known.get("name") or known.get("adopted")):
             return await self._read_adopted(kind, str(known.get("adopted") or request.resource_id), request.inputs)
         args = kind.parse(known)
-        found = await self._in_thread(lambda: kind.read(self._client(), args))
+        found = await self._in_thread(lambda: kind.read(self._door(kind, args), args, self._secrets))
         if found is None:
             return pulumi_provider.ReadResponse(resource_id="", properties={}, inputs={})
         # Inputs stay as they were wished: what differs from them is drift, and the next preview shows it as a change.
@@ -169,7 +177,7 @@ class SprocketProvider(pulumi_provider.Provider):
         if known.get("adopted"):
             return  # somebody else made it: it is forgotten, never removed
         args = kind.parse(known)
-        await self._in_thread(lambda: kind.delete(self._client(), args))
+        await self._in_thread(lambda: kind.delete(self._door(kind, args), args))
 
     async def cancel(self) -> None:
         return None

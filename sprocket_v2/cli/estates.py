@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from blueprints.estate.model import Estate, Remark
 
 LIVE = "live"
-_LOCAL = "unix:///var/run/docker.sock"
 _ENGINES = ("unix://", "ssh://", "tcp://")
 
 
@@ -47,7 +46,8 @@ def import_command(
     sources: Annotated[
         list[str],
         typer.Argument(
-            help="Stack exports, Compose files, `live` for this machine's engine, or unix:// and ssh:// addresses.", metavar="SOURCE..."
+            help="Stack exports, Compose files, `live` for this machine's engine, or another one's socket as unix://PATH.",
+            metavar="SOURCE...",
         ),
     ],
     slug: Annotated[str, typer.Option("--as", help="Slug of the organization; made where there is none.", metavar="ORG")],
@@ -69,7 +69,7 @@ def import_command(
     from blueprints.estate_actions import decisions_of, keep_import, look
     from orgs.models import Organization
 
-    engines = [_LOCAL if source == LIVE else source for source in sources if source == LIVE or source.startswith(_ENGINES)]
+    engines = ["" if source == LIVE else source for source in sources if source == LIVE or source.startswith(_ENGINES)]
     files = [Path(source) for source in sources if source != LIVE and not source.startswith(_ENGINES)]
     estate = _look(look, slug, files, engines)
     org = Organization.objects.filter(slug=slug).first()
@@ -79,7 +79,7 @@ def import_command(
         return
     org, person = _organization(org, slug, actor)
     kept = [{"name": file.name, "kind": "file", "bytes": file.stat().st_size} for file in files] + [
-        {"name": e, "kind": "live", "bytes": 0} for e in engines
+        {"name": e or LIVE, "kind": "live", "bytes": 0} for e in engines
     ]
     row = keep_import(org=org, estate=estate, sources=kept, actor=person, via="cli")
     _show(ledger, ledger.rows, f"Import {row.number} of {slug} is kept. Next: `sprocket ledger {slug}`")

@@ -11,11 +11,13 @@ from django.test import Client
 
 from blueprints import estate_actions
 from blueprints.estate.deployment import LIMITS
+from blueprints.estate.model import Estate
 from blueprints.models import EstateImport, LedgerDecision
 from orgs.models import AuditEvent, Membership, Organization
 from provisioning.migration.actions import rows_of
 from sprocket_v2.errors import DeniedError, EstateError
 from tests.blueprints.estate.made_exports import CANARY, layer_1_of_2022, layer_2, platform
+from tests.blueprints.estate.test_ledger import estate_of, live
 
 HOST = {"HTTP_HOST": "localhost"}
 MYSTERY = b"services:\n  mystery: {image: example/mystery:1}\n"
@@ -123,12 +125,12 @@ def test_a_row_is_decided_and_the_decision_stays_over_the_next_import(imported: 
 
 
 def test_every_row_of_a_component_is_decided_at_once(imported: Client, demo: Organization) -> None:
-    sent = {"all": "yes", "component": "legacy-redis", "decision": "drop", "reason": "A cache.", "owner": "Bob"}
+    sent = {"all": "yes", "component": "redis-shared", "decision": "drop", "reason": "A cache.", "owner": "Bob"}
     answer = imported.post("/o/demo/ledger/decide", sent, **HOST)
-    assert answer["Location"] == "/o/demo/ledger?component=legacy-redis"
+    assert answer["Location"] == "/o/demo/ledger?component=redis-shared"
     ledger = estate_actions.ledger_of(demo)
     assert ledger is not None
-    redis = [row for row in ledger.rows if row.recognition.component == "legacy-redis"]
+    redis = [row for row in ledger.rows if row.recognition.component == "redis-shared"]
     assert len(redis) > 3
     assert {row.fate for row in redis} == {"drop"}
     assert LedgerDecision.objects.for_org(demo).count() == len(redis)
@@ -187,6 +189,27 @@ def test_the_migration_plans_with_the_ledgers_rows_and_decisions(imported: Clien
 def test_a_live_engine_is_asked_for_where_one_can_be_read(demo: Organization, key_store: None) -> None:
     with pytest.raises(EstateError, match="cannot be read here"):
         estate_actions.look(slug="demo", engines=["unix:///var/run/docker.sock"])
+
+
+def test_a_live_engine_and_an_export_give_one_row_for_the_same_thing(demo: Organization, alice: Any, client: Client) -> None:
+    known = (list(estate_actions._withhold_key), list(estate_actions._read_live))
+    asked: list[tuple[str, str]] = []
+
+    def read(address: str, slug: str) -> Estate:
+        asked.append((address, slug))
+        return estate_of(live("loki", "x" * 25))
+
+    estate_actions.know_the_estate(withhold_key=lambda slug: b"k" * 32, read_live=read)
+    try:
+        client.force_login(alice)
+        sent = {"sources": [SimpleUploadedFile("layer_2.json", layer_2().json())], "live": "yes"}
+        assert client.post("/o/demo/import/read", sent, **HOST).status_code == 302
+    finally:
+        estate_actions._withhold_key[:], estate_actions._read_live[:] = known
+    assert asked == [("", "demo")]
+    ledger = estate_actions.ledger_of(demo)
+    assert ledger is not None
+    assert [origin.source for origin in ledger.row("service/loki").origins] == ["export", "live"]
 
 
 def test_the_keys_of_two_organizations_differ_and_stay(demo: Organization, tmp_path: Path, settings: Any) -> None:

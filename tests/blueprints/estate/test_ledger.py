@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from blueprints.compose import NAMESPACE, Attached, Mounted
+from blueprints.estate.catalogue import Known, known_services
 from blueprints.estate.compose_files import read_compose
 from blueprints.estate.exports import read_export
 from blueprints.estate.gather import gather
@@ -63,7 +64,7 @@ def test_the_services_of_the_exports_are_recognised_with_the_reason() -> None:
     assert found == {
         "traefik-ca76f1b": ("legacy-traefik", "certain"), "vault": ("legacy-vault", "certain"), "traefik-socket-sock-proxy": ("legacy-docker-socket-proxy", "certain"),
         "influx": ("legacy-influxdb", "certain"), "loki": ("legacy-loki", "certain"), "grafana-service-36765a5": ("legacy-grafana", "certain"),
-        "replicated-telegraf-service-77aa88b": ("legacy-telegraf", "certain"), "layer2redis-redis-primary-7af3fee": ("legacy-redis", "certain"),
+        "replicated-telegraf-service-77aa88b": ("legacy-telegraf", "certain"), "layer2redis-redis-primary-7af3fee": ("redis-shared", "certain"),
         "gatus-internal-c0ffee1": ("legacy-gatus", "certain"), "fluent-service-219cc48": ("fluentd", "certain"), "fluent-service-f8e9998": ("fluentd", "certain"),
     }  # fmt: skip
     assert ledger.row("service/vault").recognition.why == "its name vault, and its image vault"
@@ -75,7 +76,7 @@ def test_every_row_of_the_exports_is_recognised_and_has_a_default() -> None:
     assert {row.key: row.fate for row in ledger.rows if row.kind == "service"} == {
         "service/traefik": "keep", "service/vault": "merge", "service/traefik-socket-sock-proxy": "drop", "service/influx": "keep",
         "service/loki": "keep", "service/grafana-service": "keep", "service/replicated-telegraf-service": "keep",
-        "service/layer2redis-redis-primary": "keep", "service/gatus-internal": "keep", "service/fluent-service": "drop",
+        "service/layer2redis-redis-primary": "merge", "service/gatus-internal": "keep", "service/fluent-service": "drop",
         "service/fluent-service-f8e9998": "drop",
     }  # fmt: skip
 
@@ -177,6 +178,12 @@ def test_a_part_is_recognised_by_who_uses_it() -> None:
 )
 def test_an_images_repository_is_what_counts(image: str, name: str) -> None:
     assert repository(image) == name
+
+
+@pytest.mark.parametrize("known", known_services(), ids=lambda known: known.component)
+def test_every_service_of_the_catalogue_is_recognised_by_name_and_image(known: Known) -> None:
+    (found,) = recognise(estate_of(live(f"{known.docker_name}-0a1b2c3", args={"image": known.image})))
+    assert found.component == known.component
 
 
 def test_every_role_that_can_be_recognised_has_a_fate() -> None:
