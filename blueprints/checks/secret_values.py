@@ -124,6 +124,7 @@ def references_lead_somewhere(subject: Subject) -> Answer:
     if not subject.secrets:
         return NotApplicable("it has no secret references")
     known = {str(entry.get("swarm_name")) for entry in subject.secrets.values()}
+    known |= {item.name for item in subject.estate.of("secret") if item.facts.get("reference")}
     services = {service.name for service in subject.services}
     found = [
         Found(f"{service.name} {secret.target}", f"mounts {secret.name}, which no reference fills")

@@ -76,7 +76,9 @@ class _Reader:
             text = self._file(part.file, path)
             return {} if text is None else {"text": text, "file": part.file}
         if kind == "secret":
-            name, entry = self.references.get(part.name, ("", {}))
+            # A layer that mounts another's value has a Docker secret of its own for it, under the same key.
+            known = (part.key, self.rendering.secrets.get(part.key, {}))
+            name, entry = self.references.get(part.name) or (known if known[1] else ("", {}))
             return {"reference": entry.get("reference", ""), "secret": name, "kind": entry.get("kind", "")}
         if kind == "volume" and part.name in volumes:
             component = spec.notes[volumes[part.name]].component

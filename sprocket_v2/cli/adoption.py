@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 def adopt_command(
     org: Slug,
     engine: Annotated[
-        str, typer.Option("--engine", help="As DOCKER_HOST, such as ssh://user@host; else this machine's.", metavar="URL")
+        str, typer.Option("--engine", help="As DOCKER_HOST, such as unix:///home/me/estate.sock; else this machine's.", metavar="URL")
     ] = "",
     formerly: Annotated[
         str, typer.Option("--formerly", help="The organization of another control plane that made it.", metavar="SLUG")

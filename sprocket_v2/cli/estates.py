@@ -46,7 +46,8 @@ def import_command(
     sources: Annotated[
         list[str],
         typer.Argument(
-            help="Stack exports, Compose files, `live` for this machine's engine, or unix:// and ssh:// addresses.", metavar="SOURCE..."
+            help="Stack exports, Compose files, `live` for this machine's engine, or another one's socket as unix://PATH.",
+            metavar="SOURCE...",
         ),
     ],
     slug: Annotated[str, typer.Option("--as", help="Slug of the organization; made where there is none.", metavar="ORG")],

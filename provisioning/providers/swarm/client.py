@@ -86,6 +86,13 @@ def connect(docker_host: str = "") -> DockerSwarm:
         ApplyError: Docker cannot be reached; three messages for three reasons.
     """
     address = docker_host or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    if address.startswith("ssh://"):
+        target = address.removeprefix("ssh://")
+        raise ApplyError(
+            f"{address}: an engine is spoken to through a socket",
+            hint=f"`ssh -nNT -L estate.sock:/var/run/docker.sock {target}` in another window brings its socket here; then unix://$PWD/estate.sock",
+            where=address,
+        )
     try:
         api: Any = docker.APIClient(base_url=address, version="auto", timeout=TIMEOUT_S, max_pool_size=32)
     except DockerException as error:

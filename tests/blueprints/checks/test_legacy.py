@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from blueprints.catalog import TEMPLATES, load_catalog
 from blueprints.checks.model import Subject
 from blueprints.checks.registry import failed, run_checks
+from blueprints.checks.subjects import subject_of_rendering
 from blueprints.estate.model import Estate
+from blueprints.render import render
+from blueprints.resolve import resolve
+from orgs.needs_file import parse_needs
 from tests.blueprints.checks.legacy import BROKER, CACHE, everything
 
 ACCESS = {
@@ -73,3 +78,25 @@ def test_what_was_in_order_is_not_complained_about() -> None:
         "I11-proxy-network", "I12-certificate-budget", "I12-real-authority-for-public-names", "I14-host-is-known", "I17-log-limit",
         "I37-nothing-by-id",
     } <= passed  # fmt: skip
+
+
+def test_the_rendered_legacy_blueprint_lists_its_weaknesses_by_name() -> None:
+    catalog = load_catalog()
+    needs = parse_needs((TEMPLATES.parent / "orgs" / "legacy.yaml").read_text())
+    outcomes = run_checks(subject_of_rendering(render(resolve(needs, catalog), catalog), needs=needs))
+    assert {outcome.rule.id for outcome in failed(outcomes)} == {
+        "I13-secrets-have-a-form",  # people bring them, and nothing says what they look like
+        "I14-host-is-known",  # ratings ask Dgraph, which is not among the 22
+        "I17-log-limit",  # Telegraf says nothing about its log
+        "I18-database-address",  # no port, no TLS mode
+        "I19-everybody-ships",  # each keeps its log to itself
+        "I25-one-kind",  # debugging lines in production
+        "I27-monitoring-follows",  # watches the old domains
+        "I28-named-things-exist",  # sprocket_main is never made
+        "I29-inputs-point-somewhere",  # localhost
+        "I30-file-is-read",  # redis.conf is not loaded
+        "I34-moving-image",
+        "I34-public-without-digest",
+        "I38-guest-user",
+        "I38-store-is-public",
+    }

@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from blueprints.actions import draw_adopted
 from blueprints.catalog import load_catalog
 from blueprints.compose import read_stack
@@ -132,3 +134,11 @@ def test_the_bundle_says_what_runs_and_by_which_ids() -> None:
         "network/prod-net-1a2b3c4": "net1", "service/prod-web-1a2b3c4": "id-prod-web-1a2b3c4"
     }  # fmt: skip
     assert not [path for path, text in rendering.files.items() if CANARY in text]
+
+
+def test_an_engine_behind_ssh_is_spoken_to_through_its_socket_and_the_error_says_how() -> None:
+    from provisioning.providers.swarm.client import connect
+
+    with pytest.raises(ApplyError, match="through a socket") as refused:
+        connect("ssh://admin@estate.example.org")
+    assert "ssh -nNT -L estate.sock:/var/run/docker.sock admin@estate.example.org" in refused.value.hint
