@@ -83,7 +83,7 @@ class Vault(Protocol):
         ...
 
     def kv_version(self, mount: str) -> int:
-        """1 or 2: which key-value engine is mounted there."""
+        """1 or 2: which key-value engine is mounted there; 0 when none is."""
         ...
 
 
@@ -153,11 +153,13 @@ class HvacVault:
         self._call("removing", path, lambda client: client.delete(path) or {})
 
     def kv_version(self, mount: str) -> int:
-        """1 or 2: which key-value engine is mounted there."""
+        """1 or 2: which key-value engine is mounted there; 0 when none is."""
         with self._words(f"looking for the secrets engine {mount}"):
             try:
                 found = self._authorized().read(f"sys/internal/ui/mounts/{mount}")
             except exceptions.Forbidden:  # the answer for "not there" as well
+                if self._is_unmounted(mount):
+                    return 0
                 policies = self._policies()
                 raise self._error(
                     f"no secrets engine is mounted at {mount}, or the token's policies ({policies}) hide it",
@@ -167,6 +169,13 @@ class HvacVault:
         if data.get("type") not in ("kv", "generic"):
             raise self._error(f"{mount} is of type {data.get('type')}, not kv", "keep secrets in a key-value engine")
         return int((data.get("options") or {}).get("version") or 1)
+
+    def _is_unmounted(self, mount: str) -> bool:
+        """Whether the token may look, and there is no such engine."""
+        try:
+            return f"{mount}/" not in (self._authorized().read("sys/mounts") or {}).get("data", {})
+        except exceptions.Forbidden:
+            return False
 
     # --- how
 
@@ -186,10 +195,7 @@ class HvacVault:
                     return self._answer(doing, path, call(self._authorized()))
                 except exceptions.InvalidPath as error:
                     if error.json is None:  # Vault answers in JSON, a proxy without a route does not
-                        raise self._error(
-                            f"{doing} {path}: something that is not Vault says 404",
-                            f"is the service behind the route of {self._reach.host or self._reach.url} Vault, and does it run?",
-                        ) from None
+                        raise
                     return None
                 except exceptions.InvalidRequest as error:
                     if _UPGRADING not in str(error) or time.monotonic() > limit:
@@ -228,6 +234,12 @@ class HvacVault:
         except exceptions.Forbidden:
             raise self._error(
                 f"{what}: the token's policies ({self._policies()}) do not allow it", "give the token a policy that does, or take another"
+            ) from None
+        except exceptions.InvalidPath:
+            raise self._error(
+                f"{what}: something that is not Vault says 404",
+                f"is the service behind the route of {self._reach.host or self._reach.url} Vault, and does it run?",
+                transient=True,
             ) from None
         except exceptions.VaultDown as error:
             raise self._down(what, error) from None
