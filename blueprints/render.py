@@ -206,15 +206,10 @@ class _Renderer:
 
     def file(self, template: str, path: str, kind: str, values: Mapping[str, Any]) -> str:
         """One file of its own template, checked by its kind."""
-        kept = emitted.take()
-        text = _text(self.root, template, kind, values, path == self.traced)
-        written = emitted.take()
+        kept = emitted.take()  # of the stack, which is put together around this file
+        whole = _checked_file(self.root, self.traced, template, path, kind, values)
         emitted.values = kept
-        shown = f"templates/{template}"
-        whole = _with_header(text, kind, path, shown)
-        self.templates[path] = shown
-        if kind in ("data", "compose", "toml") and path != self.traced:
-            parse_back.check_data(whole, written, path, shown)
+        self.templates[path] = f"templates/{template}"
         return whole
 
     def _objects(self, configs: Mapping[str, dict[str, str]], services: list[dict[str, Any]]) -> dict[str, Any]:
