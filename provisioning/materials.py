@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -49,7 +50,7 @@ class Material:
         """Where operations on a layer keep their journal, state exports and plan."""
         return self.run_dir / "layers" / layer if layer else self.run_dir
 
-    @property
+    @cached_property
     def openers(self) -> frozenset[str]:
         """Names of the secrets that open a secret server: tokens, and keys; none where no layer keeps anything in one."""
         folders = [str(entry["vault"]) for entry in self.rendering.blueprint.get("stacks") or () if entry.get("vault")]
