@@ -6,6 +6,7 @@ The list belongs to the release, never to an organization: needs, options and lo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,7 +31,12 @@ def read_exceptions(text: str) -> dict[str, tuple[Mount, ...]]:
 
 def exceptions_of(component: str) -> tuple[Mount, ...]:
     """What the release lets a component have; nothing for nearly all of them."""
-    return read_exceptions(FILE.read_text(encoding="utf-8")).get(component, ()) if component else ()
+    return _of_the_release().get(component, ()) if component else ()
+
+
+@lru_cache(maxsize=1)  # asked for at every service that is made or updated, and at every mount of an older layout
+def _of_the_release() -> Mapping[str, tuple[Mount, ...]]:
+    return read_exceptions(FILE.read_text(encoding="utf-8"))
 
 
 def is_excepted(mount: Mount, allowed: Iterable[Mount]) -> bool:
