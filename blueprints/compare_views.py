@@ -11,7 +11,7 @@ from blueprints.actions import rendering_of_row
 from blueprints.catalog import Catalog, load_catalog
 from blueprints.estate.compare import Side, compare_estates
 from blueprints.estate.sides import reference_side, side_of_ledger, side_of_rendering
-from blueprints.estate_actions import ledger_of
+from blueprints.estate_actions import ledger_of, newest_import
 from blueprints.migration.rules import read_rules
 from blueprints.models import Blueprint
 from orgs import access
@@ -41,7 +41,7 @@ def _choices(request: HttpRequest, org: Organization, catalog: Catalog) -> Itera
     for name in sorted(catalog.profiles, key=lambda name: not catalog.profiles[name].has_layers):
         if catalog.profiles[name].has_layers or name == DEFAULT:
             yield f"profile:{name}", f"example: {catalog.profiles[name].title}"
-    if ledger_of(org) is not None:
+    if newest_import(org) is not None:
         yield f"estate:{org.slug}", f"{org.name}: what was imported"
     for row in Blueprint.objects.for_org(org)[:50]:
         yield f"blueprint:{org.slug}/{row.number}", f"{org.name}: blueprint {row.number}"
