@@ -10,10 +10,10 @@ from typing import Any
 
 from blueprints.checks.services import Service, of_family
 from blueprints.estate.model import Estate
+from blueprints.estate.routers import routers_in
 from blueprints.strict_yaml import load
 from sprocket_v2.errors import RenderError
 
-_ROUTER = re.compile(r"\Atraefik\.(http|tcp|udp)\.routers\.([^.]+)\.(.+)\Z", re.IGNORECASE)
 _PORT = re.compile(r"\Atraefik\.(http|tcp|udp)\.services\.([^.]+)\.loadbalancer\.server\.port\Z", re.IGNORECASE)
 _HOST = re.compile(r"\bHost(?:SNI)?\(([^)]*)\)")
 
@@ -78,12 +78,8 @@ def _listed(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - plain data
 
 
 def _from_labels(service: Service) -> Iterator[Router]:
-    options: dict[tuple[str, str], dict[str, str]] = {}
-    for label, value in service.args.labels.items():
-        if found := _ROUTER.match(label):
-            options.setdefault((found[1].lower(), found[2]), {})[found[3].lower()] = value
     ports = {(found[1].lower(), found[2]): value for label, value in service.args.labels.items() if (found := _PORT.match(label))}
-    for (protocol, name), given in options.items():
+    for (protocol, name), given in routers_in(service.args.labels).items():
         port = ports.get((protocol, given.get("service", name)), "")
         yield Router(
             protocol=protocol,

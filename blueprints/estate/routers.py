@@ -12,10 +12,13 @@ _PORT = r"(?i)\Atraefik\.{}\.services\.{}\.loadbalancer\.server\.port\Z"
 _HOST = re.compile(r"`([^`]+)`|\"([^\"]+)\"")
 
 
-def routers_in(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """(protocol, router) of every router that labels name, in the order they come."""
-    found = {(m[1].lower(), m[2]): None for label in labels if (m := _ROUTER.match(label))}
-    return tuple(found)
+def routers_in(labels: Mapping[str, str]) -> dict[tuple[str, str], dict[str, str]]:
+    """(protocol, router) of every router that labels name, in the order they come -> what they say of it, by option in lower case."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for label, value in labels.items():
+        if match := _ROUTER.match(label):
+            found.setdefault((match[1].lower(), match[2]), {})[match[3].lower()] = value
+    return found
 
 
 def routes_of(item: Item) -> tuple[Item, ...]:
@@ -24,15 +27,12 @@ def routes_of(item: Item) -> tuple[Item, ...]:
         return ()
     labels = {**item.service.container_labels, **item.service.labels}  # without a swarm the proxy reads the containers'
     return tuple(
-        Item("route", router, item.origin, item.layer, facts=_facts(protocol, router, labels, item.name), is_leaving=item.is_leaving)
-        for protocol, router in routers_in(labels)
+        Item("route", router, item.origin, item.layer, facts=_facts(protocol, router, said, labels, item.name), is_leaving=item.is_leaving)
+        for (protocol, router), said in routers_in(labels).items()
     )
 
 
-def _facts(protocol: str, router: str, labels: Mapping[str, str], service: str) -> dict[str, object]:
-    said = {
-        m[3].lower(): value for label, value in labels.items() if (m := _ROUTER.match(label)) and (m[1].lower(), m[2]) == (protocol, router)
-    }
+def _facts(protocol: str, router: str, said: Mapping[str, str], labels: Mapping[str, str], service: str) -> dict[str, object]:
     rule = said.get("rule", "")
     target = said.get("service", router)
     return {
