@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Protocol
 
-ADOPTION = "adoption.json"
+from blueprints.estate.adoption import FILE as ADOPTION
+from blueprints.estate.adoption import read_adoption
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,8 @@ class LiveReader(Protocol):
 def adopted_of(files: Mapping[str, str]) -> Adopted:
     """What a bundle's adoption.json names; nothing where it has none."""
     text = files.get(ADOPTION)
-    resources = json.loads(text)["resources"] if text else {}
-    return frozenset((str(resource).partition("/")[0], str(item["name"])) for resource, item in resources.items())
+    record = read_adoption(text) if text else {}
+    return frozenset((resource.partition("/")[0], item.name) for resource, item in record.items())
 
 
 def live_fingerprint(reader: LiveReader, org: str, adopted: Adopted = NONE_ADOPTED, *, with_tasks: bool = False) -> str:

@@ -22,7 +22,12 @@ def _service(name: str, version: int = 1) -> LiveService:
     return LiveService(name, f"id-{name}", version, "image", 1, False)
 
 
-ADOPTION = {"resources": {"service/vault": {"id": "x", "name": "vault"}, "volume/data": {"id": "d", "name": "influx-data"}}}
+ADOPTION = {
+    "resources": {
+        "service/vault": {"id": "x", "name": "vault", "layer": "platform", "fingerprint": "1"},
+        "volume/data": {"id": "d", "name": "influx-data", "layer": "platform", "fingerprint": "2"},
+    }
+}
 
 
 def test_a_bundle_names_what_it_adopts_by_kind_and_docker_name() -> None:
