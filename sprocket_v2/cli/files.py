@@ -254,21 +254,23 @@ def diff_command(
     """Compare needs files, bundle folders or stored blueprints. Exit code 0 when they are the same, 1 when they differ."""
     catalog = load_catalog()
     if any(str(given).startswith(REFERENCE) for given in (old, new)) or estate:
-        _diff_estates(old, new, catalog)
+        _diff_estates(_estate_side(old, catalog), _estate_side(new, catalog))
     (old_needs, before), (new_needs, after) = _side(old, catalog), _side(new, catalog)
     if len(before.stacks) > 1 or len(after.stacks) > 1:
-        _diff_estates(old, new, catalog)
+        from blueprints.estate.sides import side_of_rendering
+
+        _diff_estates(side_of_rendering(before, str(old)), side_of_rendering(after, str(new)))
     comparison = compare(before, after, old_needs, new_needs, catalog.option_titles())
     show_comparison(comparison, as_markdown, full)
     raise typer.Exit(DONE if comparison.is_same else FAILED)
 
 
-def _diff_estates(old: Path, new: Path, catalog: Catalog) -> NoReturn:
+def _diff_estates(old: Side, new: Side) -> NoReturn:
     """Compare by what each part does: services, routes, secrets, volumes, files."""
     from blueprints.estate.compare import compare_estates
     from blueprints.migration.rules import read_rules
 
-    found = compare_estates(_estate_side(old, catalog), _estate_side(new, catalog), read_rules())
+    found = compare_estates(old, new, read_rules())
     rows = [(pair.title, " ".join(pair.before) or "-", " ".join(pair.after) or "-", pair.fate, pair.why) for pair in found.services]
     counts = [(kind.title, str(kind.before), str(kind.after)) for kind in found.kinds]
     words = [
