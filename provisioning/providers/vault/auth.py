@@ -90,7 +90,7 @@ def update(vault: Vault, args: AuthArgs) -> None:
 def delete(vault: Vault, args: AuthArgs) -> None:
     """Disable it, which ends every login made by it; one that is somebody else's by now stays."""
     found = _found(vault, args)
-    if found is not None and (args.adopted or owner.is_ours(owner.marked(found["description"]), args.labels)):
+    if found is not None and owner.may_touch(owner.marked(found["description"]), args.labels, adopted=args.adopted):
         vault.remove(f"sys/auth/{args.path}")
 
 

@@ -69,7 +69,7 @@ def update(vault: Vault, args: MountArgs) -> None:
 def delete(vault: Vault, args: MountArgs) -> None:
     """Unmount it with everything in it. The program keeps engines, so this is asked for by a purge only."""
     found = _found(vault, args)
-    if found is not None and (args.adopted or owner.is_ours(owner.marked(found["description"]), args.labels)):
+    if found is not None and owner.may_touch(owner.marked(found["description"]), args.labels, adopted=args.adopted):
         vault.remove(f"sys/mounts/{args.path}")
 
 

@@ -36,6 +36,11 @@ def is_ours(found: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     return all(found.get(name) == wanted[name] for name in (ORG, RESOURCE))
 
 
+def may_touch(found: Mapping[str, str], wanted: Mapping[str, str], *, adopted: bool) -> bool:
+    """Whether it may be changed or removed: it is ours, or was adopted."""
+    return adopted or is_ours(found, wanted)
+
+
 def refuse_stranger(what: str, found: Mapping[str, str], wanted: Mapping[str, str], *, adopted: bool) -> None:
     """Raise unless it is ours, or was adopted.
 
@@ -44,7 +49,7 @@ def refuse_stranger(what: str, found: Mapping[str, str], wanted: Mapping[str, st
     Raises:
         ApplyError: it exists and is not ours.
     """
-    if adopted or is_ours(found, wanted):
+    if may_touch(found, wanted, adopted=adopted):
         return
     whose = f"belongs to {found[ORG]} ({found.get(RESOURCE, 'no resource')})" if ORG in found else "was not made by Sprocket"
     raise ApplyError(

@@ -74,7 +74,7 @@ def update(vault: Vault, args: PolicyArgs) -> None:
 def delete(vault: Vault, args: PolicyArgs) -> None:
     """Remove it; one that is somebody else's by now stays."""
     found = _found(vault, args)
-    if found is not None and (args.adopted or owner.is_ours(owner.marked(found), args.labels)):
+    if found is not None and owner.may_touch(owner.marked(found), args.labels, adopted=args.adopted):
         vault.remove(_path(args))
 
 

@@ -100,7 +100,7 @@ def delete(vault: Vault, args: SecretArgs) -> None:
     if version != 2:
         return
     found = vault.find(_metadata(args))
-    if found is not None and (args.adopted or owner.is_ours(found.get("custom_metadata") or {}, args.labels)):
+    if found is not None and owner.may_touch(found.get("custom_metadata") or {}, args.labels, adopted=args.adopted):
         vault.remove(_metadata(args))
 
 
