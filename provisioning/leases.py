@@ -39,7 +39,7 @@ def acquire(org: Organization, owner: str) -> Lease | None:
     StackLease.objects.get_or_create(organization=org, defaults={"expires": Now()})
     owner = f"{owner} {secrets.token_hex(4)}"  # two threads of one process are two owners
     free = StackLease.objects.for_org(org).filter(expires__lte=Now())
-    if not free.update(owner=owner, fencing=F("fencing") + 1, expires=_later()):
+    if not free.update(owner=owner, fencing=F("fencing") + 1, expires=later()):
         return None
     mine = StackLease.objects.for_org(org).filter(owner=owner).first()
     return Lease(org.pk, owner, mine.fencing) if mine else None
@@ -47,7 +47,7 @@ def acquire(org: Organization, owner: str) -> Lease | None:
 
 def renew(lease: Lease) -> bool:
     """Hold it for another 45 s; False when somebody else has it by now."""
-    return bool(_held(lease).update(expires=_later()))
+    return bool(_held(lease).update(expires=later()))
 
 
 def release(lease: Lease) -> None:
@@ -64,5 +64,6 @@ def _held(lease: Lease) -> models.QuerySet[StackLease]:
     return StackLease.objects.filter(organization_id=lease.org_id, owner=lease.owner, fencing=lease.fencing)
 
 
-def _later() -> models.ExpressionWrapper[Any]:
+def later() -> models.ExpressionWrapper[Any]:
+    """When a lease that is taken or renewed now ends, by the database's clock."""
     return models.ExpressionWrapper(Now() + Value(DURATION), output_field=models.DateTimeField())

@@ -7,19 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
 
-from django.db import models
-from django.db.models import F, Value
+from django.db.models import F
 from django.db.models.functions import Now
 
 from provisioning.host_edge.rows import HostEdge
-from provisioning.leases import this_worker
+from provisioning.leases import RENEW_EVERY_S, later, this_worker
 from sprocket_v2.errors import ApplyError
 
-DURATION_S = 45
-RENEW_EVERY_S = 10.0
 PATIENCE_S = 180.0
 Beat = Callable[[], None]
 
@@ -55,7 +50,7 @@ class EdgeLease:
     def renew(self) -> None:
         """Keep it for another 45 s."""
         self._renewed = time.monotonic()
-        if not HostEdge.objects.filter(owner=self.owner, expires__gt=Now()).update(expires=_later()):
+        if not HostEdge.objects.filter(owner=self.owner, expires__gt=Now()).update(expires=later()):
             raise ApplyError("the host's edge is changed by another run by now", hint="apply again", where="host edge", transient=True)
 
     def sleep(self, seconds: float) -> None:
@@ -73,7 +68,7 @@ def edge_lease(beat: Beat = lambda: None, *, patience_s: float = PATIENCE_S) -> 
     """
     row, owner = edge_row(), f"{this_worker()} {secrets.token_hex(4)}"
     limit = time.monotonic() + patience_s
-    while not HostEdge.objects.filter(pk=row.pk, expires__lte=Now()).update(owner=owner, fencing=F("fencing") + 1, expires=_later()):
+    while not HostEdge.objects.filter(pk=row.pk, expires__lte=Now()).update(owner=owner, fencing=F("fencing") + 1, expires=later()):
         if time.monotonic() > limit:
             raise ApplyError(
                 f"the host's edge is being changed by another run for {patience_s:.0f} s",
@@ -88,7 +83,3 @@ def edge_lease(beat: Beat = lambda: None, *, patience_s: float = PATIENCE_S) -> 
         yield lease
     finally:
         HostEdge.objects.filter(pk=row.pk, owner=owner).update(owner="", expires=Now())
-
-
-def _later() -> models.ExpressionWrapper[Any]:
-    return models.ExpressionWrapper(Now() + Value(timedelta(seconds=DURATION_S)), output_field=models.DateTimeField())

@@ -10,19 +10,15 @@ import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from typing import Any
 
-from django.db import DatabaseError, connection, models
-from django.db.models import F, Value
+from django.db import DatabaseError, connection
+from django.db.models import F
 from django.db.models.functions import Now
 
-from provisioning.leases import this_worker
+from provisioning.leases import RENEW_EVERY_S, later, this_worker
 from provisioning.migration.rows import Migration
 from sprocket_v2.errors import StaleError
 
-DURATION = timedelta(seconds=45)
-RENEW_EVERY_S = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -47,7 +43,7 @@ class Held:
     def renew(self) -> bool:
         """Hold it for another 45 s; False when somebody else has it."""
         mine = Migration.objects.filter(pk=self.migration_id, owner=self.owner, fencing=self.fencing)
-        return bool(mine.update(expires=_later()))
+        return bool(mine.update(expires=later()))
 
     def start(self) -> None:
         """Keep it alive."""
@@ -74,7 +70,7 @@ def hold(migration: Migration) -> Iterator[Held | None]:
     """The lease with a new number, kept until the end of the block; None while somebody else's is alive."""
     owner = f"{this_worker()} {secrets.token_hex(4)}"
     free = Migration.objects.filter(pk=migration.pk, expires__lte=Now())
-    if not free.update(owner=owner, fencing=F("fencing") + 1, expires=_later()):
+    if not free.update(owner=owner, fencing=F("fencing") + 1, expires=later()):
         yield None
         return
     migration.refresh_from_db()
@@ -84,7 +80,3 @@ def hold(migration: Migration) -> Iterator[Held | None]:
         yield lease
     finally:
         lease.stop()
-
-
-def _later() -> models.ExpressionWrapper[Any]:
-    return models.ExpressionWrapper(Now() + Value(DURATION), output_field=models.DateTimeField())
