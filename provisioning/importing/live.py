@@ -16,7 +16,7 @@ from blueprints.estate.withholding import withheld_option
 from provisioning.importing.normalise import RULES, differences
 from provisioning.providers.swarm import config, network, secret, volume
 from provisioning.providers.swarm.client import ORG
-from provisioning.providers.swarm.service_spec import args_of, spec_for
+from provisioning.providers.swarm.service_spec import args_of, networks_of, spec_for
 from sprocket_v2.errors import SprocketError
 
 Data = Mapping[str, Any]
@@ -31,6 +31,10 @@ class Engine(Protocol):
 
     def everything(self, kind: str) -> list[Data]:
         """All objects of a kind."""
+        ...
+
+    def network_name(self, network_id: str) -> str:
+        """A network's name by its id."""
         ...
 
 
@@ -156,7 +160,7 @@ class _Reading:
 
     def _service(self, data: Data, name: str, identity: str, origin: Origin) -> Item:
         spec = data["Spec"]
-        clear = replace(args_of(spec, lambda target: self.networks.get(target, target), ""), adopted=identity)
+        clear = replace(args_of(spec, self._network_name, ""), adopted=identity)
         args, why = without_secrets(clear, self.key)
         counts, unknown = differences(spec, spec_for(clear, lambda _kind, wanted: self._id_of(wanted, spec)))
         for rule, times in counts.items():
@@ -180,10 +184,17 @@ class _Reading:
         """The id under which the service itself names a network, config or secret, so that only what differs otherwise shows."""
         container = spec["TaskTemplate"]["ContainerSpec"]
         ids = {item[f"{kind}Name"]: item[f"{kind}ID"] for kind in ("Config", "Secret") for item in container.get(f"{kind}s") or ()}
-        attached = {
-            self.networks.get(str(n["Target"]), str(n["Target"])): str(n["Target"]) for n in spec["TaskTemplate"].get("Networks") or ()
-        }
+        attached = {self._network_name(str(n["Target"])): str(n["Target"]) for n in networks_of(spec)}
         return str(ids.get(name) or attached.get(name) or name)
+
+    def _network_name(self, target: str) -> str:
+        """The swarm's own face of the host's network is in no list, and known when asked for by its id."""
+        if target not in self.networks:
+            try:
+                self.networks[target] = self.engine.network_name(target)
+            except SprocketError:
+                self.networks[target] = target
+        return self.networks[target]
 
     def _config_remarks(self, data: Data, where: str) -> Iterator[Remark]:
         text = config.text_of(data)

@@ -100,7 +100,7 @@ def _container(spec: Spec) -> Spec:
 ODD: dict[str, Callable[[Spec], Any]] = {
     "a volume nobody named": lambda s: _container(s).update(Mounts=[{"Type": "volume", "Target": "/x"}]),
     "a volume of another machine": lambda s: _container(s).update(Mounts=[{"Type": "volume", "Source": "elsewhere", "Target": "/x"}]),
-    "the host's own network": lambda s: s["TaskTemplate"].update(Networks=[{"Target": "host"}]),
+    "the host's own network": lambda s: s["TaskTemplate"].update(Networks=[{"Target": "swarms-host"}]),
     "a time of nanoseconds": lambda s: _container(s).update(StopGracePeriod=1_234_567),
     "a very long time": lambda s: s["TaskTemplate"]["RestartPolicy"].update(Window=1_234_567 * 10**9),
     "a dollar everywhere": lambda s: (
@@ -125,6 +125,14 @@ def test_a_service_with_something_odd_is_taken_over_as_it_is(oddity: str) -> Non
     [item] = found.estate.of("service")
     assert item.service is not None
     assert changed_paths(to_plain(item.service), to_plain(_as_declared(_said(found)["cache"], item.engine_id))) == []
+
+
+def test_the_hosts_network_has_its_name_though_no_list_has_it() -> None:
+    spec = copy.deepcopy(SERVICE_CREATE)
+    spec["TaskTemplate"]["Networks"] = [{"Target": "swarms-host"}]
+    [item] = _read(spec).estate.of("service")
+    assert item.service is not None
+    assert [network.name for network in item.service.networks] == ["host"]
 
 
 def test_configs_that_could_not_be_read_do_not_keep_the_services_from_being_taken_over() -> None:
