@@ -79,10 +79,13 @@ def resource_of(urn: str, layer: str = "") -> str:
         return ""
     kind = parts[2].rsplit("$", 1)[-1]
     name = "::".join(parts[3:])
-    if not kind.startswith(("sprocket:swarm:", "sprocket:vault:")):
+    if kind.startswith("sprocket:vault:"):
+        full = name  # `vault-policy/readonly-team`: with its kind in front already
+    elif kind.startswith("sprocket:swarm:"):
+        kind = kind.rsplit(":", 1)[-1].lower()
+        full = name if name.startswith(f"{kind}/") else f"{kind}/{name}"
+    else:
         return ""
-    kind = kind.rsplit(":", 1)[-1].lower()
-    full = name if name.startswith(f"{kind}/") else f"{kind}/{name}"
     return f"{layer}/{full}" if layer else full
 
 

@@ -20,6 +20,7 @@ from blueprints.estate.adoption import FILE as ADOPTION
 from blueprints.layers import stack_name
 from blueprints.models import Blueprint
 from blueprints.rendering import Rendering, digest_of, write_bundle
+from blueprints.vault_files import read_vault
 from orgs.models import Organization
 from provisioning import secret_store
 from provisioning.operations import Request, Verb
@@ -49,15 +50,16 @@ class Material:
         return self.run_dir / "layers" / layer if layer else self.run_dir
 
     @property
-    def has_vault(self) -> bool:
-        """Whether a layer keeps something in a secret server."""
-        return any(entry.get("vault") for entry in self.rendering.blueprint.get("stacks") or ())
+    def openers(self) -> frozenset[str]:
+        """Names of the secrets that open a secret server: tokens, and keys; none where no layer keeps anything in one."""
+        folders = [str(entry["vault"]) for entry in self.rendering.blueprint.get("stacks") or () if entry.get("vault")]
+        return frozenset(name for folder in folders for name in read_vault(folder, self.rendering.files).opened_by)
 
     def _handed_over(self, op: Verb) -> tuple[secret_store.Wanted, ...]:
-        """Values go to the child only where something is made from them; what signs in to a secret server, wherever it is asked."""
+        """Values go to the child only where something is made from them; what opens a secret server, wherever it is asked."""
         if op == "apply":
             return self.wanted
-        return tuple(item for item in self.wanted if item.is_collected) if self.has_vault else ()
+        return tuple(item for item in self.wanted if item.name in self.openers and secret_store.is_kept(self.org, item))
 
     def request(self, op: Verb, *, layer: str = "", basis: Basis = "live", **more: Any) -> Request:  # noqa: ANN401 - fields of Request
         """The engine's request; secret values only where something is made from them."""
@@ -74,7 +76,7 @@ class Material:
             passphrase=secret_store.passphrase_of(self.org) if basis == "live" else "a preview against nothing",
             secrets=secret_store.values_for(self.org, self._handed_over(op)),
             fingerprints=secret_store.fingerprints_for(self.org, self.wanted),
-            fingerprint_key=secret_store.sealer().fingerprint_key(slug).hex() if self.has_vault else "",
+            fingerprint_key=secret_store.sealer().fingerprint_key(slug).hex() if self.openers else "",
             withhold_key=secret_store.sealer().withhold_key(slug).hex() if ADOPTION in self.rendering.files else "",
             basis=basis,
             docker_host=os.environ.get("DOCKER_HOST", ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import pulumi
@@ -15,7 +16,7 @@ from blueprints.estate.adoption import Adopted, Record, read_adoption
 from blueprints.layers import Layer, Told, path_beside, read_layers, stack_name, told_otherwise
 from blueprints.rendering import STACK
 from blueprints.vault_files import VaultFiles, read_vault
-from provisioning.program_vault import in_vault
+from provisioning.program_vault import Declared, in_vault
 from provisioning.providers.wire import PACKAGE, to_plain
 
 COMPONENT = f"{PACKAGE}:blueprint:Component"
@@ -85,19 +86,16 @@ class _Program:
         self.record = {resource: item for resource, item in record.items() if item.layer == layer.name}
         self.components: dict[str, Component] = {}
         self.made: dict[tuple[str, str], Resource] = {}
-        self.in_vault: list[pulumi.Resource] = []
         self.heard = _heard(slug, layer.told)
 
     def keep_in_vault(self, files: VaultFiles, former: list[StackSpec]) -> None:
         """What the layer keeps in the secret server of a former one; its services wait for it."""
-        engines: list[pulumi.Resource] = []
-        for item in in_vault(files, self.slug, former, self.versions, self.fingerprints):
-            needed = [*self.heard, *(() if item.is_engine else engines)]
-            options = pulumi.ResourceOptions(parent=self._component("vault"), depends_on=needed, retain_on_delete=item.is_engine)
-            made = VaultResource(item.kind, item.name, item.props, options)
-            engines += [made] if item.is_engine else []
-            self.in_vault.append(made)
-        self.heard = [*self.heard, *self.in_vault]
+        for _, stage in groupby(in_vault(files, self.slug, former, self.versions, self.fingerprints), key=lambda item: item.stage):
+            self.heard = [*self.heard, *[self._in_vault(item) for item in stage]]
+
+    def _in_vault(self, item: Declared) -> pulumi.Resource:
+        options = pulumi.ResourceOptions(parent=self._component("vault"), depends_on=self.heard, retain_on_delete=item.is_engine)
+        return VaultResource(item.kind, item.name, item.props, options)
 
     def declare(self) -> None:
         for part in self.stack.networks:

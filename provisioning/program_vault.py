@@ -11,11 +11,13 @@ from blueprints.vault_files import VaultFiles, rules_of
 from sprocket_v2.errors import PreviewError
 
 ENTRY = 80
+SEAL_DEADLINE_S = 60  # its start script unseals it within seconds; the route to it may be as young as the server
+UNSEALED = "unsealed"
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """One resource of Vault's: its kind, its name in the stack, its inputs. Engines are kept, and everything else needs them."""
+    """One resource of Vault's: its kind, its name in the stack, its inputs."""
 
     kind: str
     name: str
@@ -26,21 +28,30 @@ class Declared:
         """It holds what people wrote, and is never removed by an apply."""
         return self.kind == "Mount"
 
+    @property
+    def stage(self) -> int:
+        """What has a higher one waits for it: an unsealed server, then its engines, then what is kept in them."""
+        return {"Seal": 0, "Mount": 1}.get(self.kind, 2)
+
 
 def in_vault(
     files: VaultFiles, slug: str, former: Sequence[StackSpec], versions: Mapping[str, int], fingerprints: Mapping[str, str]
 ) -> tuple[Declared, ...]:
-    """Everything of a layer's folder, engines first.
+    """Everything of a layer's folder, in the order of its stages.
 
     Args:
         former: the layers before it; one of them publishes the entry port that leads to the server.
         versions, fingerprints: of the organization's secrets, by name.
     Raises:
-        PreviewError: no layer publishes the entry port, or a secret is in no lock.
+        PreviewError: no layer publishes the entry port, a secret is in no lock, or a policy says more than we can compare.
     """
     reach = {"url": f"http://127.0.0.1:{_entry_port(former)}", "host": files.host, "token": f"{slug}/{files.token}"}
     return tuple(
-        Declared(kind, name, {**props, "labels": {"sprocket.org": slug, "sprocket.resource": name}, "reach": reach, "adopted": False})
+        Declared(
+            kind,
+            name,
+            {**props, "labels": {"sprocket.org": slug, "sprocket.resource": name}, "reach": reach, "adopted": name in files.adopted},
+        )
         for kind, name, props in _listed(files, slug, versions, fingerprints)
     )
 
@@ -48,10 +59,18 @@ def in_vault(
 def _listed(
     files: VaultFiles, slug: str, versions: Mapping[str, int], fingerprints: Mapping[str, str]
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    keys = [f"{slug}/{name}" for name in files.unseal_keys]
+    yield "Seal", "vault-seal/server", {"name": files.host, "deadline_s": SEAL_DEADLINE_S, "state": UNSEALED, "keys": keys}
     for name, engine in files.engines.items():
         yield "Mount", f"vault-mount/{name}", {"path": name, "type": engine.type, "version": engine.version}
     for name, text in files.policies.items():
         rules, beyond = rules_of(text)
+        if beyond:
+            raise PreviewError(
+                f"policy {name} says more than paths and capabilities",
+                hint="it may have `path` blocks with `capabilities` only",
+                where=name,
+            )
         yield "Policy", f"vault-policy/{name}", {"name": name, "rules": rules, "beyond": beyond}
     if files.organization:
         teams = {team: ",".join(names) for team, names in files.teams.items()}

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
 from django.urls import URLPattern, path, reverse
 
+from blueprints import compare_views as comparing
 from blueprints import estate_views as estates
 from blueprints import views as blueprints
 from orgs import access
@@ -82,6 +83,7 @@ ROUTES: tuple[Route, ...] = (
     Route(f"{ORG}ledger", "ledger", estates.ledger_page, GET, "read"),
     Route(f"{ORG}ledger/decide", "ledger-decide", estates.ledger_decide, POST, "edit", idempotent=False),
     Route(f"{ORG}compare", "compare", blueprints.compare_page, GET, "read"),
+    Route(f"{ORG}compare/estates", "compare-estates", comparing.estates_page, GET, "read"),
     Route(f"{ORG}routes", "routes", provisioning.route_matrix, GET, "read"),
     Route(f"{ORG}routes/probe", "routes-probe", provisioning.route_probe, POST, "read"),
     Route(f"{ORG}secrets", "secrets", provisioning.secrets, GET, "read"),

@@ -194,9 +194,9 @@ def _end(moves: Moves) -> Iterator[StepPlan]:
     yield StepPlan(
         "retire",
         "Retire the old services",
-        "Removes the estate's services, networks, configs and secrets; its volumes and its database stay.",
+        "Removes the estate's services and what only they used; volumes and database stay, and so do services decided to be kept beside v2.",
         "machine",
-        "None of the estate's services is there, every volume is.",
+        "None of the services that leave is there, every volume is.",
         "",
         limit_s=1800,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ from ruamel.yaml import YAML
 from blueprints.actions import draw, resolve_needs
 from blueprints.compose import read_stack
 from blueprints.estate.ledger import migration_rows
-from blueprints.estate_actions import ledger_of
+from blueprints.estate_actions import ledger_of, newest_import
 from blueprints.migration.model import PERMISSION, MigrationPlan, Row, StepPlan
 from blueprints.migration.plan import plan_migration
 from blueprints.migration.source import FILE, NEEDS_FILE, Source, parse_source
@@ -23,7 +22,7 @@ from blueprints.migration.suggest import suggest_needs
 from blueprints.rendering import STACK
 from orgs import access
 from orgs import actions as org_actions
-from orgs.models import Attachment, Organization
+from orgs.models import Organization
 from orgs.needs import Needs
 from orgs.needs_file import needs_digest, parse_needs
 from provisioning import secret_store
@@ -33,7 +32,6 @@ from provisioning.migration.rows import Migration, MigrationStep
 from provisioning.migration.states import AT_REST, ENDED, MigrationState, StepState, is_past_return, next_forward
 from sprocket_v2.errors import ApplyError, NeedsError, StaleError
 
-ROWS_FILE = "estate-rows.json"
 MAY_BE_ACCEPTED = frozenset({"drain", "rehearsed"})  # what a person may go on without, with a reason
 _CLEAN = StepPlan(
     CLEAN,
@@ -46,20 +44,14 @@ _CLEAN = StepPlan(
 
 
 def rows_of(org: Organization) -> tuple[Row, ...]:
-    """The rows of an organization's ledger, decisions included; none where nothing was imported.
-
-    A file of rows stands in for a ledger where the estate was described by hand.
-    """
+    """The rows of an organization's ledger, decisions included; none where nothing was imported."""
     ledger = ledger_of(org)
-    if ledger:
-        return migration_rows(ledger)
-    text = org_actions.attachments_of(org).get(ROWS_FILE)
-    return tuple(Row(**{**item, "hosts": tuple(item.get("hosts", ()))}) for item in json.loads(text)) if text else ()
+    return migration_rows(ledger) if ledger else ()
 
 
 def has_estate(org: Organization) -> bool:
     """Whether there is something to move."""
-    return bool(Attachment.objects.for_org(org).filter(name=ROWS_FILE).exists())
+    return newest_import(org) is not None
 
 
 def source_of(org: Organization) -> Source | None:
@@ -272,12 +264,14 @@ def pause(*, org: Organization, actor: Any, via: str = "web") -> Migration:  # n
 def resume(*, org: Organization, actor: Any, ring: bool = True, via: str = "web") -> Migration:  # noqa: ANN401
     """Go on at the step it rests at; a failed one is tried again."""
     access.require(actor, org, "apply")
-    migration = open_migration(org)
+    migration = _laid_down(open_migration(org))
     if migration.state == MigrationState.ASKING:
         step = next_forward(list(migration.steps.all()))
         raise StaleError(
             f"it waits for a person: {step.title if step else ''}", hint=f"`sprocket migrate confirm {org.slug}`", where=str(migration)
         )
+    if migration.state not in AT_REST:
+        raise StaleError(f"it is {migration.state}", hint=f"`sprocket migrate status {org.slug}` shows where", where=str(migration))
     _requeue(migration, ring=ring)
     return _noted(migration, actor, "resumed", via)
 
@@ -289,7 +283,7 @@ def back(*, org: Organization, actor: Any, ring: bool = True, via: str = "web") 
         StaleError: past the point of no return, or running.
     """
     access.require(actor, org, "destroy")
-    migration = open_migration(org)
+    migration = _laid_down(open_migration(org))
     if is_past_return(list(migration.steps.all())):
         raise StaleError(
             "the point of no return lies behind", hint="new data is in v2 only; go on, and mend what is wrong there", where=str(migration)
@@ -337,6 +331,16 @@ def carry_on_here(migration: Migration, *, on_note: runner.OnNote) -> Migration:
     """Carry it on in this process, for the command line: the same as a worker does."""
     runner.carry_out(migration.pk, on_note=on_note)
     migration.refresh_from_db()
+    return migration
+
+
+def _laid_down(migration: Migration) -> Migration:
+    """Brought to rest where nobody carries it on any more: its worker is gone, or never came. For people without a worker."""
+    alone = Migration.objects.for_org(migration.organization).filter(
+        pk=migration.pk, state__in=[MigrationState.RUNNING, MigrationState.QUEUED], expires__lte=Now()
+    )
+    if alone.update(state=MigrationState.PAUSED):
+        migration.refresh_from_db()
     return migration
 
 

@@ -71,7 +71,7 @@ def dump(work: Work) -> Evidence:
     """Count and dump one snapshot of the estate's database."""
     place = workbench(work).make(work.beat)
     work.say("counting and dumping")
-    counted = place.dump(estate_database(work), DUMP, limit_s=work.left_s)
+    counted = place.dump(estate_database(work), DUMP, limit_s=work.budget_s)
     work.say(f"{tables.total_rows(counted)} rows in {len(counted)} tables")
     if not work.is_rehearsal:
         work.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -126,7 +126,7 @@ def restore(work: Work) -> Evidence:
         place.arrive({file: work.folder / "dump" / file for file in DUMP_FILES})
         refuse_little_room(place.room(service.environment["PGDATA"].rpartition("/")[0]), 2 * size, service.name)
         work.say("loading beside v2's database")
-        loaded = place.load(beside, FOLDER, limit_s=work.left_s)
+        loaded = place.load(beside, FOLDER, limit_s=work.budget_s)
         refuse_differences(work, loaded)
         _exchange(work, place, beside, name)
     except ApplyError:
@@ -170,7 +170,7 @@ def restore_scratch(work: Work) -> Evidence:
     """The rehearsal's: into a server nobody can reach, compared; it goes with its container."""
     place = workbench(work).make(work.beat)
     work.say("loading into a scratch database")
-    loaded = place.load(SCRATCH, DUMP, limit_s=work.left_s)
+    loaded = place.load(SCRATCH, DUMP, limit_s=work.budget_s)
     refuse_differences(work, loaded)
     return _evidence(loaded)
 

@@ -22,7 +22,16 @@ export PGPORT="$3" PGUSER="$4" PGSSLMODE="$5" PGDATABASE="$6" PGCONNECT_TIMEOUT=
 # How a row is written as text must not depend on who asks.
 settled="-c client_min_messages=warning -c datestyle=ISO,MDY -c timezone=UTC -c intervalstyle=postgres -c extra_float_digits=1 -c bytea_output=hex"
 private=$(mktemp -d)
-trap 'rm -rf "$private"' EXIT
+# On a full disk each tool has words of its own for it, or none: whoever fails while a disk is full is said to fail for that.
+end() { # exit code
+  rm -rf "$private"
+  [ "$1" != 0 ] || return 0
+  for folder in /work "${PGDATA:-/}" "${argument:-/}" /tmp; do
+    free=$(stat -f -c '%a %S' "$folder" 2> /dev/null | { read -r blocks size && echo $((blocks * size / 1048576)); } || echo 1)
+    [ "$free" != 0 ] || echo "No space left on device: $folder" >&2
+  done
+}
+trap 'end $?' EXIT
 if [ "$2" != - ]; then
   IFS= read -r password
   printf '*:*:*:*:%s\n' "$(printf '%s' "$password" | sed 's/[\\:]/\\&/g')" > "$private/pgpass"

@@ -15,6 +15,7 @@ from provisioning.migration.workbench import running_container
 from sprocket_v2.errors import ApplyError
 
 _ASK_S = 60.0
+_LAST_TASKS_S = 30.0
 _COUNT_KEYS = "EVAL \"local c='0' local n=0 repeat local r=redis.call('SCAN',c,'MATCH',ARGV[1],'COUNT',1000) c=r[1] n=n+#r[2] until c=='0' return n\" 0 "
 
 
@@ -147,11 +148,25 @@ def _keys(work: Work, service: str, pattern: str, password: str) -> int:
 # --- the estate as a whole
 
 
+def parts_of(work: Work, services: list[str]) -> dict[str, list[str]]:
+    """What services are made of, by kind: read from their own specifications, for a swarm may hold more than an estate."""
+    found: dict[str, set[str]] = {"config": set(), "secret": set(), "network": set(), "volume": set()}
+    for name in services:
+        task = (work.swarm.find("service", name) or {}).get("Spec", {}).get("TaskTemplate", {})
+        container = task.get("ContainerSpec", {})
+        found["config"] |= {str(item["ConfigName"]) for item in container.get("Configs") or ()}
+        found["secret"] |= {str(item["SecretName"]) for item in container.get("Secrets") or ()}
+        found["network"] |= {work.swarm.network_name(str(item["Target"])) for item in task.get("Networks") or ()}
+        found["volume"] |= {str(m["Source"]) for m in container.get("Mounts") or () if m.get("Type") == "volume" and m.get("Source")}
+    return {kind: sorted(names) for kind, names in found.items()}
+
+
 def fingerprint(work: Work) -> dict[str, str]:
     """Every object of the estate -> its id and version: equal when nobody touched it."""
+    services = work.services()
     found = {}
-    for kind in ("service", "network", "volume", "config", "secret"):
-        for name in work.rows(kind):
+    for kind, names in {"service": services, **parts_of(work, services)}.items():
+        for name in names:
             item = work.swarm.find(kind, name)
             if item is not None:
                 version = (item.get("Version") or {}).get("Index", 0) if kind in ("service", "config", "secret") else 0
@@ -165,38 +180,59 @@ def digest_of(found: dict[str, str]) -> str:
 
 
 def retire(work: Work) -> Evidence:
-    """Remove the old services: by the ordinary destroy where the estate is deployed by us, else by the names in the plan. Volumes stay."""
+    """Remove the old services: by the ordinary destroy where the estate is deployed by us, else by the names in the plan. Volumes stay.
+
+    A service that somebody decided to keep, and that v2 does not have, goes on running.
+    """
     if actions.is_deployed(work.org):
         run = actions.run_here(actions.destroy(org=work.org, actor=work.actor, ring=False))
         if run.state != "succeeded":
             message = (run.error or {}).get("message", "the run failed")
             raise ApplyError(f"run {run.number}: {message}", hint=f"`sprocket run show {work.org.slug}/{run.number}`", where=work.org.slug)
         return {"run": run.number}
-    removed: list[str] = []
-    for kind in ("service", "config", "secret", "network"):
-        for name in work.rows(kind):
-            if work.swarm.find(kind, name) is not None:
-                _remove(work, kind, name)
-                removed.append(f"{kind} {name}")
-    return {"removed": removed}
+    if "parts" not in work.kept:
+        work.keep(parts=parts_of(work, _leaving(work)))
+    for name in _leaving(work):
+        _remove(work, "service", name)
+    left = [
+        f"{kind} {name}" for kind in ("config", "secret", "network") for name in work.kept["parts"][kind] if not _removed(work, kind, name)
+    ]
+    return {"removed": _leaving(work), "in_use_by_others": left}
+
+
+def _leaving(work: Work) -> list[str]:
+    outcomes = [outcome for outcome in work.migration.plan["outcomes"] if outcome["row"]["kind"] == "service"]
+    return [o["row"]["name"] for o in outcomes if not (o["decided"] and o["fate"] == "keep" and not o["into"])]
 
 
 def _remove(work: Work, kind: str, name: str) -> None:
-    """Remove it and see it gone: what tasks still use goes with the last of them."""
+    """Remove it and see it gone."""
     work.say(f"removing {kind} {name}")
     while work.swarm.find(kind, name) is not None:
-        try:
-            work.swarm.remove(kind, name)
-        except ApplyError:
-            if work.left_s < 5:
-                raise
+        work.swarm.remove(kind, name)
         work.beat()
         time.sleep(0.3)
 
 
+def _removed(work: Work, kind: str, name: str) -> bool:
+    """Whether it is gone; what tasks still use goes with the last of them, and what others use stays."""
+    limit = time.monotonic() + _LAST_TASKS_S
+    while work.swarm.find(kind, name) is not None:
+        try:
+            work.swarm.remove(kind, name)
+        except ApplyError:
+            if time.monotonic() > limit:
+                return False
+        work.beat()
+        time.sleep(0.3)
+    return True
+
+
 def retired(work: Work) -> Evidence:
-    """No service is left, every volume that was there is."""
-    left = [name for name in work.services() if work.swarm.find("service", name) is not None]
+    """None of the services that leave is there, every volume that was there is."""
+    left = [name for name in _leaving(work) if work.swarm.find("service", name) is not None]
     if left:
         raise ApplyError(f"{', '.join(left)} is still there", hint="resume removes it", where="retire")
-    return {"volumes_kept": [name for name in work.rows("volume") if work.swarm.find("volume", name) is not None]}
+    volumes = work.kept.get("parts", {}).get("volume", work.rows("volume"))
+    gone = [name for name in volumes if work.swarm.find("volume", name) is None]
+    return {"volumes_kept": [name for name in volumes if name not in gone]}

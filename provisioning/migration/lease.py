@@ -5,6 +5,7 @@ A step may sit for hours inside one call (a dump), so the call is not asked to k
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from django.db import connection, models
+from django.db import DatabaseError, connection, models
 from django.db.models import F, Value
 from django.db.models.functions import Now
 
@@ -22,6 +23,7 @@ from sprocket_v2.errors import StaleError
 
 DURATION = timedelta(seconds=45)
 RENEW_EVERY_S = 10.0
+_log = logging.getLogger(__name__)
 
 
 class LostError(StaleError):
@@ -61,6 +63,8 @@ class Held:
         while not self._stopped.wait(RENEW_EVERY_S):
             try:
                 self.is_lost = self.is_lost or not self.renew()
+            except DatabaseError:
+                _log.warning("the lease on migration %s was not renewed this time", self.migration_id)
             finally:
                 connection.close()
 

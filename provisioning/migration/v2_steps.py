@@ -152,7 +152,7 @@ def verify(work: Work) -> Evidence:
         place.arrive()
         try:
             database = Connection(service.environment["POSTGRES_DB"], service.environment["POSTGRES_USER"])
-            now = place.tables(database, limit_s=work.left_s)
+            now = place.tables(database, limit_s=work.budget_s)
         finally:
             place.leave()
         before = tables.from_data(work.evidence_of("dump")["tables"])

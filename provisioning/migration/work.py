@@ -172,6 +172,11 @@ class Work:
         """Seconds until the step's deadline."""
         return self.step.limit_s - (time.monotonic() - self._began)
 
+    @property
+    def budget_s(self) -> float:
+        """The same for one call, which gets a second at least."""
+        return max(self.left_s, 1.0)
+
     def beat(self) -> None:
         """Cheap to call often.
 

@@ -55,7 +55,9 @@ class Workbench:
 
     def make(self, beat: Callable[[], None] = lambda: None) -> Place:
         """Make it, or find it, and wait until it answers."""
-        self._make_part("network", {"Name": self.name, "Labels": self._labels, "Internal": False, "Subnet": ""}, self.name)
+        self._make_part(
+            "network", {"Name": self.name, "Labels": self._labels, "Internal": False, "Attachable": False, "Subnet": ""}, self.name
+        )
         if not self.memory_mib:
             self._make_part("volume", {"Name": self.volume, "Labels": self._labels}, self.volume)
         self._make_part("service", self._spec(), self.name)

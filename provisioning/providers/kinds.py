@@ -10,7 +10,7 @@ from blueprints.compose import ServiceArgs
 from provisioning.providers import wire
 from provisioning.providers.swarm import config, network, secret, service, volume
 from provisioning.providers.swarm.client import Swarm
-from provisioning.providers.vault import auth, mount, policy
+from provisioning.providers.vault import auth, mount, policy, seal
 from provisioning.providers.vault import secret as vault_secret
 from provisioning.providers.wire import PACKAGE
 from provisioning.secret_socket import SecretClient
@@ -93,6 +93,16 @@ def _vault_kind(module: Any) -> Kind:  # noqa: ANN401 - one of the vault package
 
 
 KINDS: dict[str, Kind] = {
+    f"{PACKAGE}:vault:Seal": Kind(
+        seal.parse,
+        lambda vault, args, client: seal.create(vault, args, client.get),
+        lambda vault, args, _: seal.read(vault, args),
+        seal.delete,
+        seal.REPLACES,
+        _not_adopted,
+        lambda vault, args, client: seal.update(vault, args, client.get),
+        door="vault",
+    ),
     f"{PACKAGE}:vault:Mount": _vault_kind(mount),
     f"{PACKAGE}:vault:Policy": _vault_kind(policy),
     f"{PACKAGE}:vault:AuthMethod": _vault_kind(auth),

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -26,6 +26,10 @@ from orgs.needs_file import MAX_BYTES, parse_needs
 from sprocket_v2.cli.output import DONE, FAILED, out, style, table
 from sprocket_v2.errors import NeedsError, ResolveError
 
+if TYPE_CHECKING:
+    from blueprints.estate.compare import Side
+
+REFERENCE = "profile:"
 NeedsFile = Annotated[Path, typer.Argument(help="A needs file, such as orgs/demo.yaml.", metavar="NEEDS")]
 
 
@@ -245,13 +249,55 @@ def diff_command(
     new: Annotated[Path, typer.Argument(help="Needs file, bundle folder, or blueprint (ORG/NUMBER).", metavar="B")],
     as_markdown: Annotated[bool, typer.Option("--markdown", help="A message that fits Discord.")] = False,
     full: Annotated[bool, typer.Option("--files", help="Show the files' lines too.")] = False,
+    estate: Annotated[bool, typer.Option("--estate", help="By what each part does, as for a town hall.")] = False,
 ) -> None:
     """Compare needs files, bundle folders or stored blueprints. Exit code 0 when they are the same, 1 when they differ."""
     catalog = load_catalog()
+    if any(str(given).startswith(REFERENCE) for given in (old, new)) or estate:
+        _diff_estates(old, new, catalog)
     (old_needs, before), (new_needs, after) = _side(old, catalog), _side(new, catalog)
+    if len(before.stacks) > 1 or len(after.stacks) > 1:
+        _diff_estates(old, new, catalog)
     comparison = compare(before, after, old_needs, new_needs, catalog.option_titles())
     show_comparison(comparison, as_markdown, full)
     raise typer.Exit(DONE if comparison.is_same else FAILED)
+
+
+def _diff_estates(old: Path, new: Path, catalog: Catalog) -> NoReturn:
+    """Compare by what each part does: services, routes, secrets, volumes, files."""
+    from blueprints.estate.compare import compare_estates
+    from blueprints.migration.rules import read_rules
+
+    found = compare_estates(_estate_side(old, catalog), _estate_side(new, catalog), read_rules())
+    rows = [(pair.title, " ".join(pair.before) or "-", " ".join(pair.after) or "-", pair.fate, pair.why) for pair in found.services]
+    counts = [(kind.title, str(kind.before), str(kind.after)) for kind in found.kinds]
+    words = [
+        found.headline,
+        "",
+        table(counts, ("what", "before", "after")),
+        "",
+        table(rows, ("service", "before", "after", "what becomes of it", "why")),
+    ]
+    out.result({**asdict(found), "same": found.is_same, "headline": found.headline}, "\n".join(words))
+    raise typer.Exit(DONE if found.is_same else FAILED)
+
+
+def _estate_side(path: Path, catalog: Catalog) -> Side:
+    from blueprints.estate.sides import reference_side, side_of_ledger, side_of_rendering
+
+    if str(path).startswith(REFERENCE):
+        return reference_side(str(path).removeprefix(REFERENCE), catalog)
+    if not path.exists() and re.fullmatch("[a-z][a-z0-9-]*", str(path)):
+        from sprocket_v2.cli.deployments import organization
+
+        org = organization(str(path))
+        from blueprints.estate_actions import ledger_of
+
+        ledger = ledger_of(org)
+        if ledger is None:
+            raise ResolveError(f"{path} has imported nothing", hint=f"name a blueprint, such as {path}/1", where=str(path))
+        return side_of_ledger(ledger, str(path), catalog)
+    return side_of_rendering(_side(path, catalog)[1], str(path))
 
 
 def _side(path: Path, catalog: Catalog) -> tuple[Needs | None, Rendering]:

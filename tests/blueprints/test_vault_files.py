@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_resources_hold_references_and_fingerprints_and_no_value() -> None:
     versions = dict.fromkeys(rendering().secrets, 3)
     prints = {name: f"{name}-print" for name in versions}
     declared = in_vault(files, "legacy", former(), versions, prints)
-    assert len(declared) == len(files.paths)
+    assert [item.kind for item in declared] == ["Seal"] + ["Secret"] * len(files.paths)
     google = next(item for item in declared if item.name.endswith("oauth/google"))
     assert google.props["references"]["clientSecret"] == "legacy/legacy-google-secret@3"
     assert google.props["fingerprints"]["clientSecret"] == "legacy-google-secret-print"
@@ -51,10 +52,21 @@ def test_resources_hold_references_and_fingerprints_and_no_value() -> None:
     json.dumps([dict(item.props) for item in declared])
 
 
-def test_engines_come_first_and_stay() -> None:
+def test_an_open_server_comes_first_then_engines_and_only_those_stay() -> None:
     files = read_vault("layer_2/vault", rendering().files)
     declared = in_vault(files, "legacy", former(), dict.fromkeys(rendering().secrets, 1), dict.fromkeys(rendering().secrets, "x"))
-    assert [item.is_engine for item in declared] == [True] * 4 + [False] * (len(declared) - 4)
+    assert [item.stage for item in declared] == [0] + [1] * 4 + [2] * (len(declared) - 5)
+    assert [item.name for item in declared if item.is_engine] == [f"vault-mount/{name}" for name in files.engines]
+
+
+def test_keys_that_open_it_are_references_too_and_what_was_adopted_is_known() -> None:
+    head = "host: vault.example.org\nsigns_in_with: token\nunseal_keys: [key-1, key-2]\n"
+    head += "mounts: {misc: {type: kv, version: 1}, own: {type: kv, version: 2}}\nadopted: [vault-mount/misc]\n"
+    files = read_vault("layer_2/vault", {"layer_2/vault/vault.yml": head})
+    assert files.opened_by == ("token", "key-1", "key-2")
+    seal, misc, own = in_vault(files, "legacy", former(), {}, {})
+    assert seal.props["keys"] == ["legacy/key-1", "legacy/key-2"]
+    assert (misc.props["adopted"], own.props["adopted"]) == (True, False)
 
 
 def test_what_does_not_fit_is_said() -> None:
@@ -63,6 +75,9 @@ def test_what_does_not_fit_is_said() -> None:
         in_vault(files, "legacy", [], {}, {})
     with pytest.raises(PreviewError, match="wants secret"):
         in_vault(files, "legacy", former(), {}, {})
+    more = dict(files.policies) | {"wide": 'path "a" { capabilities = ["read"]\n required_parameters = ["x"] }'}
+    with pytest.raises(PreviewError, match="policy wide says more than paths and capabilities"):
+        in_vault(replace(files, policies=more), "legacy", former(), {}, {})
     with pytest.raises(PreviewError, match="not a part of Vault"):
         read_vault("layer_2/vault", {"layer_2/vault/vault.yml": "host: x\n"})
 

@@ -23,6 +23,7 @@ TOGETHER = {
 _GROUP_OF = {file: group for group, files in TOGETHER.items() for file in files}
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests belong together; pytest-xdist keeps them on one worker."""
     for item in items:

@@ -6,7 +6,9 @@ import contextlib
 import io
 import json
 import logging
+import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -33,7 +35,7 @@ insert into "odd ""name"."it's; drop table x"
   select i, 'row ' || i, timestamptz '2024-02-29 12:00+02' + i * interval '1 hour', i / 3.0, decode(md5(i::text), 'hex') from generate_series(1, 4000) i;
 create table sprocket.no_rows (a int);
 """
-STARTED = {"web": 1, "api": 2, "bot": 1, "submission": 1, "traefik": 1, "broker": 1, "cache": 1}
+STARTED = {"tool": 1, "web": 1, "api": 2, "bot": 1, "submission": 1, "traefik": 1, "broker": 1, "cache": 1}
 _ROLES = {"bot": "discord-bot", "broker": "rabbitmq", "cache": "redis"}
 _SLEEP = ("sh", "-c", "exec sleep 3600")
 
@@ -75,15 +77,31 @@ class LegacyEstate(ControlPlane):
             self._service(key, f"ghcr.io/sprocketbot/{image}:standin", "--replicas", str(STARTED[key]), command=_SLEEP, entrypoint=True)
         self._service("traefik", "traefik:v3.7", "--publish", f"mode=host,published={self.port},target={self.port}",
                       command=("traefik", f"--entrypoints.web.address=:{self.port}", "--ping"))  # fmt: skip
+        self._service("tool", "sprocket/base:bookworm", command=_SLEEP)
         self._service("broker", "rabbitmq:3.10-bookworm")
         self._service("cache", "redis:7.0-bookworm", "--mount", f"type=volume,source={self.of('cache-data')},target=/data",
                       command=("redis-server", "--requirepass", CACHE_PASSWORD))  # fmt: skip
 
     def _service(self, key: str, image: str, *more: str, command: tuple[str, ...] = (), entrypoint: bool = False) -> None:
-        words = ["service", "create", "--quiet", "--detach", "--no-resolve-image", "--name", self.of(key), "--network", self.of("net"),
+        words = ["service", "create", "--quiet", "--detach", "--no-resolve-image", "--name", self.of(key), *self._label(key), "--network", self.of("net"),
                  "--endpoint-mode", "dnsrr", "--stop-grace-period", "2s", *more]  # fmt: skip
         words += ["--entrypoint", command[0]] if entrypoint else []
         docker(*words, image, *(command[1:] if entrypoint else command))
+
+    def _label(self, key: str) -> tuple[str, ...]:
+        """By which the import knows it; the tool is nobody's."""
+        return () if key == "tool" else ("--label", f"sprocket.component=legacy-{_ROLES.get(key, key)}")
+
+    def decide(self, key: str, fate: str) -> None:
+        """A decision in the ledger."""
+        self.ask(
+            "from blueprints.estate_actions import decide, ledger_of\nold = Organization.objects.get(slug=OLD)\n"
+            "key = next(row.key for row in ledger_of(old).rows if row.name == NAME)\n"
+            "decide(org=old, keys=[key], fate=FATE, reason='in use by staff', owner='alice', actor=alice)",
+            OLD=self.old,
+            NAME=self.of(key),
+            FATE=fate,
+        )
 
     def _fill_database(self) -> None:
         self._wait(lambda: docker("exec", self.of("db"), "pg_isready", "-q", "-h", "127.0.0.1", fails=True)[0] == 0)
@@ -96,10 +114,12 @@ class LegacyEstate(ControlPlane):
         self.ask(
             "from orgs.people import create_user\nalice = create_user(username='alice', admin=True)\n"
             "org = org_actions.create_organization(slug=OLD, name=NAME, actor=alice)\n"
-            "org_actions.attach(org=org, name='estate-rows.json', content=ROWS.encode(), actor=alice)",
+            "from blueprints.estate_actions import keep_import\nfrom provisioning.importing.live import read_live\n"
+            "from provisioning.providers.swarm.client import connect\n"
+            "estate = read_live(connect(), secret_store.sealer().withhold_key(OLD), only=OLD + '-.*').estate\n"
+            "keep_import(org=org, estate=estate, sources=[{'name': 'live', 'kind': 'live', 'bytes': 0}], actor=alice)",
             OLD=self.old,
             NAME=self.name,
-            ROWS=json.dumps(self.rows()),
         )
 
     # --- what it is
@@ -107,14 +127,6 @@ class LegacyEstate(ControlPlane):
     def of(self, key: str) -> str:
         """A Docker name of the estate's."""
         return f"{self.old}-{key}"
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The ledger's rows."""
-        found = [
-            {"kind": "service", "name": self.of(key), "role": _ROLES.get(key, key), "replicas": count} for key, count in STARTED.items()
-        ]
-        return [*found, {"kind": "network", "name": self.of("net")}, {"kind": "volume", "name": self.of("cache-data")},
-                {"kind": "database", "name": "sprocket_main"}, {"kind": "bucket", "name": "old-replays"}]  # fmt: skip
 
     @property
     def s3(self) -> minio.Minio:
@@ -209,12 +221,30 @@ class LegacyEstate(ControlPlane):
         command = [sys.executable, "-m", "sprocket_v2.cli.main", *words, "--json"]
         done = subprocess.run(command, cwd=ROOT, env=self.environment, input=said, capture_output=True, text=True, timeout=280, check=False)
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
         return json.loads(done.stdout)
 
     def migrate(self, *words: str, code: int = 0) -> Any:
         """A command of `migrate` on the estate."""
         return self.cli("migrate", words[0], self.old, *words[1:], code=code)
+
+    def killed_while(self, step: str, *words: str, limit_s: float = 60) -> None:
+        """Begin a command of `migrate`, and kill it while it is at a step that has something to tell; its lease is aged by hand."""
+        command = [sys.executable, "-m", "sprocket_v2.cli.main", "migrate", words[0], self.old, *words[1:]]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen(command, cwd=ROOT, env=self.environment, start_new_session=True, **quiet)
+        code = (
+            "from provisioning.migration.rows import MigrationStep\nlimit = time.monotonic() + LIMIT\n"
+            "while not MigrationStep.objects.filter(key=STEP, state='running').exclude(evidence={}) and time.monotonic() < limit: time.sleep(0.1)\n"
+            "say(MigrationStep.objects.filter(key=STEP, state='running').count())"
+        )
+        found = self.ask(code, STEP=step, LIMIT=limit_s)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+        assert found == 1
+        self.ask(
+            "from django.db.models.functions import Now\nfrom provisioning.migration.rows import Migration\nMigration.objects.update(expires=Now())"
+        )
 
     def _wait(self, is_so: Any, limit_s: float = 90) -> None:
         limit = time.monotonic() + limit_s

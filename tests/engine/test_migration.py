@@ -47,11 +47,12 @@ def test_the_plan_blocks_until_v2_the_data_and_the_secrets_are_known(estate: Leg
     assert "nobody has said yet what v2 is to be" in error["message"]
     assert estate.cli("migrate", "suggest", estate.old)["discord"]["bot"] is True
     found = estate.migrate("plan", "--to", str(estate.needs_file()), "--source", str(estate.source_file()), code=1)
-    assert {blocker["key"] for blocker in found["blockers"]} == {"copy-secrets", "re-enter"}
+    assert {blocker["key"] for blocker in found["blockers"]} == {"copy-secrets", "re-enter", "undecided"}
     estate.migrate("start", code=1)
     estate.bring_secrets()
+    estate.decide("tool", "keep")
     found = estate.migrate("plan")
-    assert (found["before"]["services"], found["before"]["volumes"]) == (len(STARTED), 1)
+    assert found["before"]["services"] == len(STARTED)
     assert {o["row"]["role"]: o["into"] for o in found["outcomes"] if o["row"]["kind"] == "service"}["rabbitmq"] == "postgres"
 
 
@@ -103,21 +104,23 @@ def test_a_rehearsal_copies_everything_beside_the_estate_and_touches_nothing(est
     assert list(connect().live_services(estate.slug)) == []
 
 
-def test_the_cut_over_waits_for_open_scrims_and_goes_all_the_way_back(estate: LegacyEstate) -> None:
+def test_the_cut_over_waits_for_open_scrims_survives_a_kill_and_goes_all_the_way_back(estate: LegacyEstate) -> None:
     specs = estate.specs()
     begun = estate.migrate("start")
     assert (begun["state"], states(begun)["announce"], states(begun)["freeze"]) == ("asking", "waiting", "waiting")
     assert estate.running() == STARTED
     estate.migrate("start", code=5)
-    ended = threading.Timer(6, lambda: estate.redis("DEL main:scrim:7"))
-    ended.start()
-    asking = estate.migrate("confirm")
-    ended.join()
+    estate.killed_while("drain", "confirm")
+    left = estate.cli("migrate", "status", estate.old)
+    assert (left["state"], states(left)["freeze"], states(left)["drain"]) == ("running", "done", "running")
+    assert evidence(left, "drain")["open"] == {"open scrims": 1}
+    assert estate.running()["web"] == 0
+    estate.redis("DEL main:scrim:7")
+    asking = estate.migrate("resume")
     assert asking["state"] == "asking", asking
     assert states(asking)["verify"] == "done" and states(asking)["no-return"] == "waiting"
-    drain = next(step for step in asking["steps"] if step["key"] == "drain")
-    assert drain["duration_s"] > 1
-    assert {key for key, count in estate.running().items() if count} == {"broker", "cache"}
+    assert evidence(asking, "drain")["open"] == {}
+    assert {key for key, count in estate.running().items() if count} == {"broker", "cache", "tool"}
     assert estate.v2_sql("select count(*) from sprocket.no_rows") == "0"
     back = estate.migrate("back")
     assert back["state"] == "undone", back
@@ -138,9 +141,9 @@ def test_the_cut_over_is_made_again_for_good(estate: LegacyEstate) -> None:
     estate.migrate("confirm", "--name", "Another League", code=2)
     done = estate.migrate("confirm", "--name", estate.name)
     assert done["state"] == "done", done
-    assert estate.running() == {}
+    assert estate.running() == {"tool": 1}  # decided to be kept
     assert evidence(done, "retire")["volumes_kept"] == [estate.of("cache-data")]
-    assert connect().find("network", estate.of("net")) is None
+    assert evidence(done, "retire")["in_use_by_others"] == [f"network {estate.of('net')}"]
     assert (
         docker("exec", estate.of("db"), "psql", "-XqAt", "-U", "sprocket_main", "-c", "select count(*) from sprocket.no_rows")[1].strip()
         == "0"

@@ -186,7 +186,7 @@ def test_a_wrong_token_and_a_missing_engine_are_said_in_words(server: Server) ->
     with pytest.raises(ApplyError, match="the token has expired, was revoked, or is another server's"):
         server.client("hvs.nobodys").write("sys/policies/acl/x", {"policy": ""})
     with pytest.raises(ApplyError, match="no secrets engine is mounted at nowhere"):
-        server.client().kv_version("nowhere")
+        made(server, "Secret", {"path": "nowhere/x", "mount": "nowhere", "plain": {"a": "b"}})
     with pytest.raises(ApplyError, match="does not answer"):
         connect(Reach("http://127.0.0.1:9", "", "x/y"), lambda _: "token").find("sys/mounts")
 

