@@ -13,7 +13,7 @@ from sprocket_v2.errors import PreviewError
 STAGES = ("data", "restore", "jobs", "apps", "edge")
 NAMESPACE = "com.docker.stack.namespace"
 DEFAULT_DEADLINE_S = 300
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _SIZES = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 X_SPROCKET = "x-sprocket"
 _SERVICE_KEYS = frozenset(
@@ -329,9 +329,9 @@ def _estate_service(
         entrypoint=_words(item.get("entrypoint")),
         command=_words(item.get("command")),
         environment=_texts(item.get("environment") or {}),
-        user=str(item.get("user", "")),
+        user=_undoubled(str(item.get("user", ""))),
         healthcheck=_health(item.get("healthcheck")),
-        mounts=tuple(_mount(m, names["volumes"], where, takes_binds=True) for m in item.get("volumes") or ()),
+        mounts=tuple(_estate_mount(m, names["volumes"], where) for m in item.get("volumes") or ()),
         secrets=_mounted(item.get("secrets"), names["secrets"], where),
         configs=_mounted(item.get("configs"), names["configs"], where),
         networks=_attached(item.get("networks") or {}, names["networks"]),
@@ -350,7 +350,7 @@ def _estate_service(
         mode="global" if is_global else "replicated",
         endpoint_mode=str(deploy.get("endpoint_mode", "vip")),
         hostname=_undoubled(str(item.get("hostname", ""))),
-        working_dir=str(item.get("working_dir", "")),
+        working_dir=_undoubled(str(item.get("working_dir", ""))),
         stop_signal=str(item.get("stop_signal", "")),
         read_only=bool(item.get("read_only")),
         capabilities=_words(item.get("cap_add")),
@@ -406,11 +406,19 @@ def _cpus(text: Any) -> int:  # noqa: ANN401 - plain data
     return round(float(text) * 1e9)
 
 
-def _mount(item: Mapping[str, Any], volumes: Mapping[str, str], where: str, *, takes_binds: bool = False) -> Mount:
+def _estate_mount(item: Mapping[str, Any], volumes: Mapping[str, str], where: str) -> Mount:
+    """Also a path of the host, and a volume that nobody gave a name."""
+    target, read_only = _undoubled(str(item["target"])), bool(item.get("read_only"))
+    if item["type"] == "bind":
+        return Mount("bind", _undoubled(str(item["source"])), target, read_only=read_only)
+    if item["type"] == "volume" and not item.get("source"):
+        return Mount("volume", "", target, read_only=read_only)
+    return _mount({**item, "target": target}, volumes, where)
+
+
+def _mount(item: Mapping[str, Any], volumes: Mapping[str, str], where: str) -> Mount:
     if item["type"] == "tmpfs":
-        return Mount("tmpfs", "", item["target"])
-    if item["type"] == "bind" and takes_binds:
-        return Mount("bind", str(item["source"]), item["target"], read_only=bool(item.get("read_only")))
+        return Mount("tmpfs", "", item["target"], read_only=bool(item.get("read_only")))
     if item["type"] != "volume" or item.get("source") not in volumes:
         raise PreviewError(
             f"mount {item.get('source')!r} of type {item['type']!r}", hint="volumes of this file and tmpfs only", where=where
@@ -423,7 +431,7 @@ def _mounted(items: Any, names: Mapping[str, str], where: str) -> tuple[Mounted,
         if item["source"] not in names:
             raise PreviewError(f"{item['source']!r} is not defined in the file", hint="render the bundle again", where=where)
     return tuple(
-        Mounted(names[i["source"]], i["target"], int(i.get("mode", 0o444)), str(i.get("uid", "0")), str(i.get("gid", "0")))
+        Mounted(names[i["source"]], _undoubled(str(i["target"])), int(i.get("mode", 0o444)), str(i.get("uid", "0")), str(i.get("gid", "0")))
         for i in items or ()
     )
 
@@ -437,10 +445,10 @@ def _port(item: Mapping[str, Any], where: str, *, takes_ingress: bool = False) -
 
 def seconds(text: str, where: str) -> float:
     """A duration such as `1m30s` in seconds."""
-    found = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", str(text))
+    found = re.findall(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)", str(text))
     if not found or "".join(number + unit for number, unit in found) != str(text):
         raise PreviewError(f"duration {text!r}", hint="such as 10s or 1m30s", where=where)
-    return float(sum(float(number) * _UNITS[unit] for number, unit in found))
+    return sum(round(float(number) * _NS[unit]) for number, unit in found) / 10**9
 
 
 def _size(text: Any, where: str) -> int:  # noqa: ANN401 - plain data

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from blueprints.compose import Part, StackSpec, read_stack
+from blueprints.estate.adoption import CONTRACT
 from blueprints.rendering import STACK, Rendering
 from sprocket_v2.errors import PreviewError
 
@@ -84,7 +85,9 @@ def read_layers(blueprint: Mapping[str, Any], lock: Mapping[str, Any], files: Ma
         stack = read_stack(files[str(entry["file"])], slug, image_ids, is_estate=True)
         name = str(entry["name"])
         outputs = {output: _value(name, output, said, stack) for output, said in (entry.get("outputs") or {}).items()}
-        found.append(Layer(name, str(entry["file"]), stack, outputs, _told(name, stack, entry.get("references") or {}, found)))
+        if blueprint.get("contract") != CONTRACT:  # somebody else's services may be on networks that nobody looks after
+            _refuse_unknown_networks(name, stack, found)
+        found.append(Layer(name, str(entry["file"]), stack, outputs, _told(name, entry.get("references") or {}, found)))
     return tuple(found)
 
 
@@ -135,7 +138,7 @@ def _part_name(parts: Iterable[Part], key: str) -> str:
     return next((part.name for part in parts if part.key == key and not part.external), "")
 
 
-def _told(name: str, stack: StackSpec, references: Mapping[str, Iterable[str]], former: list[Layer]) -> tuple[Told, ...]:
+def _told(name: str, references: Mapping[str, Iterable[str]], former: list[Layer]) -> tuple[Told, ...]:
     before = {layer.name: layer for layer in former}
     found: list[Told] = []
     for layer, outputs in references.items():
@@ -147,7 +150,6 @@ def _told(name: str, stack: StackSpec, references: Mapping[str, Iterable[str]], 
                 known = ", ".join(before[layer].outputs) or "nothing"
                 raise PreviewError(f"{layer} does not tell {output!r}", hint=f"it tells {known}", where=where)
             found.append(Told(layer, output, before[layer].outputs[output]))
-    _refuse_unknown_networks(name, stack, former)
     return tuple(found)
 
 

@@ -20,7 +20,7 @@ _FOUND_ON_PATH = "using pulumi-resource-sprocket from $PATH"  # a warning of the
 
 
 _STACK = re.compile(r":?\n(Traceback \(most recent call last\)|  File \").*", re.DOTALL)
-_PREFIX = re.compile(r"\AUnexpected <class '[\w.]+'>: ")
+_PREFIX = re.compile(r"\A(?:Preview failed: )?Unexpected <class '[\w.]+'>: ")
 
 
 def bare_message(text: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from sprocket_v2.errors import PreviewError
 
 FILE = "adoption.json"
+CONTRACT = "adopted"  # of a bundle that says what somebody else made
 _FINGERPRINT_DIGITS = 16
 
 

@@ -5,15 +5,15 @@ The bundle says what runs, so that a preview finds nothing to do. What somebody 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from blueprints.compose import NAMESPACE, Part, ServiceArgs, read_stack
+from blueprints.estate.adoption import CONTRACT, fingerprint_of
 from blueprints.estate.adoption import FILE as ADOPTION
-from blueprints.estate.adoption import fingerprint_of
 from blueprints.estate.model import LAYERS, Estate, Item, Kind
+from blueprints.estate.store import plain
 from blueprints.rendering import LOCK, MANIFEST, SECRETS, Rendering, digest_of, json_text
 from orgs.needs import Needs
 from sprocket_v2.errors import RenderError
@@ -57,7 +57,7 @@ def adopted_bundle(
     files["RUNBOOK.md"] = render_file(RUNBOOK, "RUNBOOK.md", "markdown", told)
     files[MANIFEST] = json_text(
         {
-            "schema": 1, "organization": {"slug": slug, "name": needs.name}, "profile": needs.profile, "contract": "adopted",
+            "schema": 1, "organization": {"slug": slug, "name": needs.name}, "profile": needs.profile, "contract": CONTRACT,
             "template_release": release, "needs_digest": needs_digest, "images": needs.applications, "stacks": stacks,
             "components": list(_components(estate, titles)), "routes": [], "findings": _findings(estate),
             "local": {"services": [], "environment": {}},
@@ -79,7 +79,7 @@ def _homes(estate: Estate) -> dict[tuple[str, str], str]:
 
 def _uses(args: ServiceArgs) -> Iterable[tuple[str, str]]:
     yield from (("network", n.name) for n in args.networks)
-    yield from (("volume", m.source) for m in args.mounts if m.type == "volume")
+    yield from (("volume", m.source) for m in args.mounts if m.type == "volume" and m.source)
     yield from (("config", c.name) for c in args.configs)
     yield from (("secret", s.name) for s in args.secrets)
 
@@ -98,12 +98,14 @@ def _values(items: Sequence[Item], estate: Estate, home: Mapping[tuple[str, str]
         }
         for kind in _PARTS
     }
+    # What a service uses and nobody looks after: the host's own network, another organization's, a volume of another machine.
+    foreign = {kind: {name: {"name": name, "external": True} for of, name in sorted(used) if of == kind} for kind in _PARTS}
     return {
         "services": [_service(item.service, item) for item in services if item.service],
-        "networks": {name: _network(part, home["network", name] != layer) for name, part in parts["network"].items()},
-        "volumes": {name: _volume(part, home["volume", name] != layer) for name, part in parts["volume"].items()},
-        "configs": {name: _value(part) for name, part in parts["config"].items()},
-        "secrets": {name: _value(part) for name, part in parts["secret"].items()},
+        "networks": foreign["network"] | {name: _network(part, home["network", name] != layer) for name, part in parts["network"].items()},
+        "volumes": foreign["volume"] | {name: _volume(part, home["volume", name] != layer) for name, part in parts["volume"].items()},
+        "configs": foreign["config"] | {name: _value(part) for name, part in parts["config"].items()},
+        "secrets": foreign["secret"] | {name: _value(part) for name, part in parts["secret"].items()},
     }
 
 
@@ -211,8 +213,9 @@ def _mount(kind: str, source: str, target: str, read_only: bool) -> Plain:
 
 
 def _s(seconds: float) -> str:
-    """A duration as the reader takes it; the engine counts nanoseconds, of which whole milliseconds are kept."""
-    return f"{seconds:g}s" if seconds == round(seconds) else f"{round(seconds * 1000)}ms"
+    """A duration as the reader takes it, to the nanosecond, which is how the engine counts."""
+    ns = round(seconds * 10**9)
+    return next(f"{ns // size}{unit}" for unit, size in (("s", 10**9), ("ms", 10**6), ("ns", 1)) if ns % size == 0)
 
 
 def _record(items: Iterable[Item], layer: str) -> dict[str, Plain]:
@@ -224,7 +227,7 @@ def _record(items: Iterable[Item], layer: str) -> dict[str, Plain]:
 
 def _fingerprint(item: Item) -> str:
     given = item.facts.get("fingerprint")
-    return str(given) if given else fingerprint_of(json.loads(json.dumps({"name": item.name, "what": repr(item.service or item.part)})))
+    return str(given) if given else fingerprint_of({"name": item.name, "what": plain(item.service or item.part)})
 
 
 def _check(text: str, slug: str, path: str, items: Iterable[Item]) -> None:

@@ -32,7 +32,7 @@ def write_estate(estate: Estate, *, with_texts: bool = True) -> str:
     """
     if not with_texts:
         estate = replace(estate, items=tuple(_without_text(item) for item in estate.items))
-    text = json.dumps({"format": FORMAT, **_dumped(estate)}, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = json.dumps({"format": FORMAT, **plain(estate)}, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     if len(text) > MAX_ESTATE:
         raise EstateError(
             f"the estate has {len(text) // 1024} KiB, the most that is kept is {MAX_ESTATE // 1024} KiB",
@@ -76,14 +76,15 @@ class _WrongError(Exception):
         self.place = place
 
 
-def _dumped(value: Any) -> Any:  # noqa: ANN401 - any value of an estate
+def plain(value: Any) -> Any:  # noqa: ANN401 - any value of an estate
+    """A value as JSON data, without what is at its default, so that a later release's new field changes nothing."""
     if is_dataclass(value) and not isinstance(value, type):
         pairs = ((field.name, getattr(value, field.name), _default(field)) for field in fields(value))
-        return {name: _dumped(item) for name, item, default in pairs if item != default}
+        return {name: plain(item) for name, item, default in pairs if item != default}
     if isinstance(value, Mapping):
-        return {str(key): _dumped(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_dumped(item) for item in value]
+        return [plain(item) for item in value]
     return value
 
 

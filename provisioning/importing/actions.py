@@ -14,7 +14,7 @@ from django.db import transaction
 
 from blueprints.actions import make_blueprint
 from blueprints.catalog import load_catalog
-from blueprints.estate.model import Estate
+from blueprints.estate.model import Estate, Item
 from blueprints.estate.store import write_estate
 from blueprints.models import Blueprint
 from orgs import access
@@ -22,11 +22,13 @@ from orgs.actions import attach, current_needs, needs_of, record, set_needs
 from orgs.models import Organization
 from orgs.needs import Needs
 from provisioning import secret_store
-from provisioning.importing.live import LiveEstate, is_adoptable, read_live
-from provisioning.materials import state_url
-from provisioning.models import Plan, StackState
+from provisioning.actions import preview_now
+from provisioning.importing.live import LEFT, LiveEstate, is_adoptable, read_live
+from provisioning.importing.proof import Proof, proof_of
+from provisioning.materials import rendering_of, state_url
+from provisioning.models import Plan, Run, StackState
 from provisioning.providers.swarm.client import connect
-from provisioning.states import PlanState
+from provisioning.states import FINISHED, PlanState
 from sprocket_v2.errors import ApplyError, StaleError
 
 RECORD = "estate.json"
@@ -73,7 +75,7 @@ def adopt(*, org: Organization, live: LiveEstate, actor: Any, via: str = "web") 
     """Keep a live estate as the organization's, and draw its blueprint: what runs, by the engine's ids.
 
     Raises:
-        DeniedError: the person may not. StaleError: the organization deploys services of its own.
+        DeniedError: the person may not. StaleError: the organization deploys services of its own. ApplyError: nothing can be taken over.
     """
     access.require(actor, org, "propose")
     revision = current_needs(org)
@@ -85,6 +87,9 @@ def adopt(*, org: Organization, live: LiveEstate, actor: Any, via: str = "web") 
             where=org.slug,
         )
     estate, left = taken_over(live)
+    if not estate.of("service"):
+        hint = "is it the right engine, and does --only match whole names? `sprocket adopt ORG --dry-run` shows what is there"
+        raise ApplyError("there is no service to take over", hint=hint, where=org.slug)
     with transaction.atomic():
         attach(org=org, name=RECORD, content=write_estate(estate, with_texts=False).encode(), actor=actor)
         if needs.estate != RECORD:
@@ -95,6 +100,22 @@ def adopt(*, org: Organization, live: LiveEstate, actor: Any, via: str = "web") 
         words = ", ".join(f"{count} {kind}s" for kind, count in counts.items())
         record(org=org, actor=actor, what="estate taken over", detail=words, via=via)
     return Adoption(blueprint, counts, left, live.normalised, counts["config"] + counts["secret"])
+
+
+def prove(*, org: Organization, adoption: Adoption) -> Proof:
+    """Preview what was taken over, and say what would change. Leaves no row and changes nothing.
+
+    Raises:
+        PreviewError: the engine could not say. ApplyError: Docker cannot be reached, so nothing can be compared.
+    """
+    result = preview_now(org=org, rendering=rendering_of(adoption.blueprint))
+    if result.basis != "live":
+        raise ApplyError(
+            "Docker cannot be reached, so nothing can be compared",
+            hint="previews and applies use DOCKER_HOST; `sprocket doctor` says more",
+            where=org.slug,
+        )
+    return proof_of(result.changes, result.steps, adoption.normalised)
 
 
 def _least_needs(org: Organization, actor: Any) -> Needs:  # noqa: ANN401 - rows
@@ -110,27 +131,36 @@ def taken_over(live: LiveEstate) -> tuple[Estate, dict[str, str]]:
     """The part of an estate that can be looked after, and why the rest is left."""
     kept = tuple(item for item in live.estate.items if item.kind == "route" or is_adoptable(item, live.estate, live.managed))
     names = {(item.kind, item.name) for item in kept}
-    left = {
-        f"{item.kind} {item.name}": f"belongs to {live.managed[item.name]}" if item.name in live.managed else "no service uses it"
-        for item in live.estate.items
-        if (item.kind, item.name) not in names
-    }
+    left = {f"{item.kind} {item.name}": _why_left(item, live.managed) for item in live.estate.items if (item.kind, item.name) not in names}
     services = {item.name for item in kept if item.kind == "service"}
     routes = tuple(item for item in kept if item.kind != "route" or item.facts.get("service") in services)
     return replace(live.estate, items=routes), left
+
+
+def _why_left(item: Item, managed: Mapping[str, str]) -> str:
+    if item.name in managed:
+        return f"belongs to {managed[item.name]}"
+    if item.kind == "service":
+        return str(item.facts.get(LEFT, "it could not be read"))
+    return "no service uses it"
 
 
 def un_adopt(*, org: Organization, actor: Any, via: str = "web") -> None:  # noqa: ANN401 - rows
     """Forget an estate: its record and the engine's state go, and what runs goes on as it is.
 
     Raises:
-        DeniedError: the person may not. StaleError: nothing was taken over.
+        DeniedError: the person may not. StaleError: nothing was taken over, or somebody works on its stacks.
     """
     access.require(actor, org, "destroy")
     revision = current_needs(org)
     needs = needs_of(revision) if revision else None
     if needs is None or needs.estate is None:
         raise StaleError(f"{org.slug} has taken nothing over", hint="`sprocket import live --as ORG` does", where=org.slug)
+    busy = Run.objects.for_org(org).exclude(state__in=FINISHED).first()
+    if busy is not None:
+        raise StaleError(
+            f"run {busy.number} is not finished", hint="wait for it or cancel it, then let the estate go", where=org.slug, transient=True
+        )
     with transaction.atomic():
         set_needs(org=org, actor=actor, data={**needs.model_dump(mode="json"), "estate": None}, message="no longer looked after", via=via)
         Plan.objects.for_org(org).filter(state__in=[PlanState.PROPOSED, PlanState.APPROVED]).update(

@@ -16,12 +16,13 @@ from blueprints.estate.withholding import withheld_option
 from provisioning.importing.normalise import RULES, differences
 from provisioning.providers.swarm import config, network, secret, volume
 from provisioning.providers.swarm.client import ORG
-from provisioning.providers.swarm.service_spec import args_of, spec_for
+from provisioning.providers.swarm.service_spec import args_of, networks_of, spec_for
 from sprocket_v2.errors import SprocketError
 
 Data = Mapping[str, Any]
 _PREDEFINED = frozenset({"ingress", "docker_gwbridge", "bridge", "host", "none"})
 _ANONYMOUS = 64  # a volume nobody named is called by so many hex digits
+LEFT = "left"  # the fact that says why a service is left alone
 READ: tuple[Kind, ...] = ("network", "volume", "config", "secret", "service")
 
 
@@ -30,6 +31,10 @@ class Engine(Protocol):
 
     def everything(self, kind: str) -> list[Data]:
         """All objects of a kind."""
+        ...
+
+    def network_name(self, network_id: str) -> str:
+        """A network's name by its id."""
         ...
 
 
@@ -144,31 +149,23 @@ class _Reading:
             "secret": lambda: _secret(data),
         }
         part, about = parts[kind]()
-        remarks = tuple(self._config_remarks(data, str(origin))) if kind == "config" else ()
+        remarks = [*self._config_remarks(data, str(origin))] if kind == "config" else []
+        remarks += [_not_modelled(name, path, str(origin)) for path in _beyond(kind, data)]
         known = _known(name, "", kind)
         if known:
             about = {**about, "component": known.component}
         return Item(
-            kind, name, origin, known.layer if known else "", part=part, facts=about, completeness="partial" if part.withheld else "full", engine_id=identity, remarks=remarks
+            kind, name, origin, known.layer if known else "", part=part, facts=about, completeness="partial" if part.withheld else "full", engine_id=identity, remarks=tuple(remarks)
         )  # fmt: skip
 
     def _service(self, data: Data, name: str, identity: str, origin: Origin) -> Item:
         spec = data["Spec"]
-        clear = replace(args_of(spec, lambda target: self.networks.get(target, target), ""), adopted=identity)
+        clear = replace(args_of(spec, self._network_name, ""), adopted=identity)
         args, why = without_secrets(clear, self.key)
         counts, unknown = differences(spec, spec_for(clear, lambda _kind, wanted: self._id_of(wanted, spec)))
         for rule, times in counts.items():
             self.normalised[rule] = self.normalised.get(rule, 0) + times
-        remarks = [
-            Remark(
-                "import.not-modelled",
-                "info",
-                f"{name}: {path} is not among what is modelled",
-                "it stays as it is when the service is changed",
-                str(origin),
-            )
-            for path in unknown
-        ]
+        remarks = [_not_modelled(name, path, str(origin)) for path in unknown]
         remarks += [
             Remark(
                 "secret.in-clear", "warning", f"{name}: {field} is in clear ({reason})", "rotate it, and give it as a secret", str(origin)
@@ -177,6 +174,7 @@ class _Reading:
         ]
         known = _known(name, args.image, "service")
         facts = {"component": known.component, "why": _why(known, name)} if known else {}
+        facts |= {LEFT: reason} if (reason := _cannot_be_said(spec)) else {}
         return Item(
             "service", name, origin, known.layer if known else "", service=args, facts=facts, engine_id=identity, withheld=why,
             remarks=tuple(remarks),
@@ -186,10 +184,17 @@ class _Reading:
         """The id under which the service itself names a network, config or secret, so that only what differs otherwise shows."""
         container = spec["TaskTemplate"]["ContainerSpec"]
         ids = {item[f"{kind}Name"]: item[f"{kind}ID"] for kind in ("Config", "Secret") for item in container.get(f"{kind}s") or ()}
-        attached = {
-            self.networks.get(str(n["Target"]), str(n["Target"])): str(n["Target"]) for n in spec["TaskTemplate"].get("Networks") or ()
-        }
+        attached = {self._network_name(str(n["Target"])): str(n["Target"]) for n in networks_of(spec)}
         return str(ids.get(name) or attached.get(name) or name)
+
+    def _network_name(self, target: str) -> str:
+        """The swarm's own face of the host's network is in no list, and known when asked for by its id."""
+        if target not in self.networks:
+            try:
+                self.networks[target] = self.engine.network_name(target)
+            except SprocketError:
+                self.networks[target] = target
+        return self.networks[target]
 
     def _config_remarks(self, data: Data, where: str) -> Iterator[Remark]:
         text = config.text_of(data)
@@ -224,6 +229,33 @@ def _structure(kind: Kind, data: Data, name: str) -> str:
     return ""
 
 
+def _cannot_be_said(spec: Data) -> str:
+    """Why our values cannot hold a service, so that it is left alone; empty for nearly all."""
+    other = sorted(set(spec.get("Mode") or ()) - {"Replicated", "Global"})
+    kinds = sorted({str(m["Type"]) for m in spec["TaskTemplate"]["ContainerSpec"].get("Mounts") or ()} - {"volume", "bind", "tmpfs"})
+    return f"its mode is {other[0]}" if other else f"it has a mount of type {kinds[0]}" if kinds else ""
+
+
+def _beyond(kind: Kind, data: Data) -> Iterator[str]:
+    """What a network or volume has and our values do not hold. The engine's own numbers of an overlay network are none of it."""
+    if kind == "network":
+        ipam = data.get("IPAM") or {}
+        pools = ipam.get("Config") or [{}]
+        options = sorted(key for key in data.get("Options") or {} if not key.endswith(".vxlanid_list"))
+        yield from (f"Options.{key}" for key in options)
+        yield from (["Driver"] if data.get("Driver", "overlay") != "overlay" else [])
+        yield from (["EnableIPv6"] if data.get("EnableIPv6") else [])
+        yield from (["IPAM.Driver"] if ipam.get("Driver", "default") != "default" else [])
+        yield from (["IPAM.Config"] if len(pools) > 1 or pools[0].get("IPRange") else [])
+    if kind == "volume" and data.get("Driver", "local") != "local":
+        yield "Driver"
+
+
+def _not_modelled(name: str, path: str, where: str) -> Remark:
+    message = f"{name}: {path} is not among what is modelled"
+    return Remark("import.not-modelled", "info", message, "it stays as it is when the service is changed", where)
+
+
 def _name_of(data: Data) -> str:
     return str(data.get("Name") or data["Spec"]["Name"])
 
@@ -255,7 +287,13 @@ def _secret(data: Data) -> tuple[Part, dict[str, Any]]:
 
 def is_adoptable(item: Item, estate: Estate, managed: Mapping[str, str]) -> bool:
     """Whether an item can be looked after: it was read whole, is nobody else's, and somebody uses it or knows it."""
-    if item.kind not in READ or not item.engine_id or item.name in managed or (item.service is None and item.part is None):
+    if (
+        item.kind not in READ
+        or LEFT in item.facts
+        or not item.engine_id
+        or item.name in managed
+        or (item.service is None and item.part is None)
+    ):
         return False
     return item.kind == "service" or item.name in _used(estate) or "component" in item.facts
 

@@ -7,23 +7,49 @@ no rule knows is a remark. Either way it stays as it is, since updates are laid 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+Holds = Callable[[str, object, object], bool]
+_EMPTY: tuple[object, ...] = (None, "", 0, 0.0, False)
+_ROLLBACK: Mapping[str, object] = {
+    "RollbackConfig.Parallelism": 1,
+    "RollbackConfig.FailureAction": "pause",
+    "RollbackConfig.Monitor": 5 * 10**9,
+    "RollbackConfig.MaxFailureRatio": 0,
+    "RollbackConfig.Order": "stop-first",
+}
+
+
+def _always(_path: str, _live: object, _ours: object) -> bool:
+    return True
+
+
+def _says_nothing(_path: str, live: object, ours: object) -> bool:
+    return live in _EMPTY and ours in _EMPTY
+
+
+def _left_unsaid(_path: str, live: object, _ours: object) -> bool:
+    return live is None
+
+
+def _is_the_default(path: str, live: object, _ours: object) -> bool:
+    return path in _ROLLBACK and _ROLLBACK[path] == live
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A difference that means nothing: its id, what it is in words, and the paths it may stand at."""
+    """A difference that means nothing: its id, what it is in words, the paths it may stand at, and (path, live, ours) -> whether it holds."""
 
     id: str
     title: str
     path: re.Pattern[str]
-    only_empty: bool = False
+    holds: Holds
 
 
-def _rule(id_: str, title: str, path: str, *, only_empty: bool = False) -> Rule:
-    return Rule(id_, title, re.compile(path), only_empty)
+def _rule(id_: str, title: str, path: str, holds: Holds = _always) -> Rule:
+    return Rule(id_, title, re.compile(path), holds)
 
 
 RULES: tuple[Rule, ...] = (
@@ -32,16 +58,14 @@ RULES: tuple[Rule, ...] = (
     _rule("N03", "The runtime `container` is the only one there is", r"\ATaskTemplate\.Runtime\Z"),
     _rule("N04", "The counter of forced updates is the engine's own", r"\ATaskTemplate\.ForceUpdate\Z"),
     _rule("N05", "Isolation is of another system", r"\ATaskTemplate\.ContainerSpec\.Isolation\Z"),
-    _rule("N06", "A health check of zeros asks nothing", r"\ATaskTemplate\.ContainerSpec\.Healthcheck", only_empty=True),
-    _rule("N07", "How an update is taken back stays as it is", r"\ARollbackConfig"),
-    _rule("N08", "The engine's own default of a restart policy, written out", r"\ATaskTemplate\.RestartPolicy"),
-    _rule("N09", "The engine's own default of an update policy, written out", r"\AUpdateConfig"),
-    _rule("N10", "A virtual address is what a service gets that says nothing", r"\AEndpointSpec\.Mode\Z"),
-    _rule("N11", "The engine's own default of the time to stop, written out", r"\ATaskTemplate\.ContainerSpec\.StopGracePeriod\Z"),
-    _rule("N12", "Networks were once said beside the tasks, not inside", r"\ANetworks"),
-    _rule("N13", "What says nothing is the same as what is not there", r"", only_empty=True),
+    _rule("N06", "A health check of zeros asks nothing", r"\ATaskTemplate\.ContainerSpec\.Healthcheck", _says_nothing),
+    _rule("N07", "The command line's own default of how an update is taken back", r"\ARollbackConfig", _is_the_default),
+    _rule("N08", "What a restart policy leaves unsaid is the engine's default", r"\ATaskTemplate\.RestartPolicy", _left_unsaid),
+    _rule("N09", "A virtual address is what a service gets that says nothing", r"\AEndpointSpec\.Mode\Z", _left_unsaid),
+    _rule("N10", "Networks were once said beside the tasks, not inside", r"\ANetworks"),
+    # Only here a zero says something: all tasks at once.
+    _rule("N11", "What says nothing is the same as what is not there", r"\A(?!RollbackConfig\.Parallelism\Z)", _says_nothing),
 )
-_EMPTY: tuple[object, ...] = (None, "", 0, 0.0, False)
 # By what an element of a list is known, so that its place in the list does not count.
 _KEYS = {"Env": "", "Mounts": "Target", "Networks": "Target", "Secrets": "SecretID", "Configs": "ConfigID", "Ports": "TargetPort"}
 
@@ -53,9 +77,13 @@ def differences(live: Mapping[str, Any], ours: Mapping[str, Any]) -> tuple[dict[
         live: the engine's specification of a service.
         ours: what our values of it give.
     """
-    before, after = dict(_flat(live, "")), dict(_flat(ours, ""))
     counts: dict[str, int] = {}
     unknown = []
+    task = live["TaskTemplate"]
+    if live.get("Networks") and not task.get("Networks"):
+        counts["N10"] = 1
+        live = {**live, "TaskTemplate": {**task, "Networks": live["Networks"]}, "Networks": None}
+    before, after = dict(_flat(live, "")), dict(_flat(ours, ""))
     for path in dict.fromkeys((*before, *after)):
         if before.get(path) == after.get(path):
             continue
@@ -68,8 +96,7 @@ def differences(live: Mapping[str, Any], ours: Mapping[str, Any]) -> tuple[dict[
 
 
 def _rule_for(path: str, live: object, ours: object) -> Rule | None:
-    is_empty = live in _EMPTY and ours in _EMPTY
-    return next((rule for rule in RULES if rule.path.search(path) and (is_empty or not rule.only_empty)), None)
+    return next((rule for rule in RULES if rule.path.search(path) and rule.holds(path, live, ours)), None)
 
 
 def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - Docker's JSON

@@ -154,7 +154,7 @@ class SprocketProvider(pulumi_provider.Provider):
     async def read(self, request: pulumi_provider.ReadRequest) -> pulumi_provider.ReadResponse:
         kind, known = _kind(request.urn), _plain(request.properties)
         if kind.door == "swarm" and (not known.get("name") or known.get("adopted")):
-            return await self._read_adopted(kind, str(known.get("adopted") or request.resource_id), request.inputs)
+            return await self._read_adopted(kind, str(known.get("adopted") or request.resource_id), request)
         args = kind.parse(known)
         found = await self._in_thread(lambda: kind.read(self._door(kind, args), args, self._secrets))
         if found is None:
@@ -164,13 +164,19 @@ class SprocketProvider(pulumi_provider.Provider):
             resource_id=found[0], properties=_properties(to_plain(found[1])), inputs=request.inputs or _properties(to_plain(args))
         )
 
-    async def _read_adopted(self, kind: Kind, found: str, inputs: Properties) -> pulumi_provider.ReadResponse:
-        """Somebody else's object by its id alone, in full: the form in which the program declares it."""
+    async def _read_adopted(self, kind: Kind, found: str, request: pulumi_provider.ReadRequest) -> pulumi_provider.ReadResponse:
+        """Somebody else's object by its id alone, in full: the form in which the program declares it.
+
+        One that is gone is gone from the state by a refresh, and an error to an import, which wants it.
+        """
         args = await self._in_thread(lambda: kind.adopt(self._client(), found, self._secrets))
+        if args is None and not request.properties:
+            hint = "somebody removed it or made it anew: import the estate again, or decide in the ledger to drop it"
+            raise ProviderError(f"{request.urn.rsplit('::', maxsplit=1)[-1]}, taken over as {found}, is gone\nhint: {hint}")
         if args is None:
             return pulumi_provider.ReadResponse(resource_id="", properties={}, inputs={})
         properties = _properties(to_plain(args))
-        return pulumi_provider.ReadResponse(resource_id=args.adopted, properties=properties, inputs=inputs or properties)
+        return pulumi_provider.ReadResponse(resource_id=args.adopted, properties=properties, inputs=request.inputs or properties)
 
     async def delete(self, request: pulumi_provider.DeleteRequest) -> None:
         kind, known = _kind(request.urn), _plain(request.properties)

@@ -8,6 +8,7 @@ import typer
 
 from sprocket_v2.cli.deployments import actor_for, organization
 from sprocket_v2.cli.output import out, table
+from sprocket_v2.errors import SprocketError
 
 Slug = Annotated[str, typer.Argument(help="An organization's slug.", metavar="ORG")]
 
@@ -29,9 +30,9 @@ def adopt_command(
     only: Annotated[str, typer.Option("--only", help="Only services whose whole name matches this pattern.", metavar="PATTERN")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be taken over.")] = False,
 ) -> None:
-    """Take over what runs on a swarm, as it is: nothing is changed, not even a label."""
+    """Take over what runs on a swarm, as it is: nothing is changed, not even a label. Says what an apply would do, which is nothing."""
     found = organization(org)
-    from provisioning.importing.actions import adopt, look, taken_over
+    from provisioning.importing.actions import adopt, look, prove, taken_over
 
     live = look(org=found, docker_host=engine, formerly=formerly, only=only)
     if dry_run:
@@ -44,8 +45,14 @@ def adopt_command(
         return
     done = adopt(org=found, live=live, actor=actor_for(found, None), via="cli")
     words = ", ".join(f"{count} {kind}s" for kind, count in done.taken.items())
+    try:
+        proof = prove(org=found, adoption=done)
+        said, proved = proof.words(), {"steps": dict(proof.steps), "differences": dict(proof.differences)}
+    except SprocketError as error:  # it is taken over all the same; a preview can be asked for again
+        said, proved = f"not compared: {error.message} ({error.hint})", None
     out.result(
         {
+            "zero_change": proved,
             "blueprint": done.blueprint.number,
             "taken": dict(done.taken),
             "left": dict(done.left),
@@ -53,7 +60,7 @@ def adopt_command(
             "unknown_values": done.unknown,
         },
         f"taken over as blueprint {done.blueprint.number}: {words}; {done.unknown} values unknown, {len(done.left)} objects left alone\n"
-        f"`sprocket preview {org}` shows that nothing would change",
+        + said,
     )
 
 

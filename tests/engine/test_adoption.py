@@ -33,9 +33,12 @@ applications: stand-in
 access: {{canonical: localhost, localhost: {{host: sprocket.localhost}}}}
 """
 ADOPT = """
-from provisioning.importing.actions import adopt, look
+from provisioning.importing.actions import adopt, look, prove
 done = adopt(org=org, live=look(org=org, only=ONLY), actor=alice)
-say({"taken": dict(done.taken), "left": dict(done.left), "normalised": dict(done.normalised), "unknown": done.unknown})
+proof = prove(org=org, adoption=done)
+said = [note.message for note in look(org=org, only=ONLY).estate.all_remarks() if note.rule == "import.not-modelled"]
+say({"taken": dict(done.taken), "left": dict(done.left), "normalised": dict(done.normalised), "unknown": done.unknown,
+     "proof": proof.words(), "holds": proof.holds, "steps": dict(proof.steps), "said": said})
 """
 PROPOSE = """
 from blueprints.actions import current_blueprint
@@ -49,6 +52,16 @@ plan = Plan.objects.get(pk=ID)
 plan = actions.approve(plan=plan, actor=alice, reason="as it runs")
 run = actions.run_here(actions.apply(plan=plan, actor=alice, ring=False))
 say({**brief(run), "events": [e.message or e.resource for e in run.events.all()]})
+"""
+GONE = """
+from blueprints.actions import current_blueprint
+from sprocket_v2.errors import SprocketError
+row = current_blueprint(org=org, actor=alice)
+try:
+    plan = actions.propose(org=org, blueprint=row, actor=alice)
+    say({"where": "", "message": str([(s["resource"], s["op"]) for s in plan.steps]), "hint": ""})
+except SprocketError as error:
+    say({"where": error.where, "message": error.message, "hint": error.hint})
 """
 LET_GO = """
 from provisioning.importing.actions import un_adopt
@@ -71,6 +84,7 @@ class Ugly:
 
     def make(self) -> None:
         m = self.mark
+        docker("tag", IMAGE, f"{m}/redis:latest")
         docker("network", "create", "-d", "overlay", "--attachable", f"{m}-net-1a2b3c4")
         docker("volume", "create", "--label", "kept=yes", f"{m}-data-9f8e7d6")
         docker("config", "create", f"{m}-config-by-hand", "-", given="maxmemory 10mb\n")
@@ -82,10 +96,11 @@ class Ugly:
                "--mount", f"type=volume,source={m}-data-9f8e7d6,target=/data", "--secret", f"source={m}-password-0c0ffee,target=/run/secrets/p,mode=0444",
                "--config", f"source={m}-config-by-hand,target=/etc/r.conf", "--limit-memory", "64M", IMAGE, "redis-server", "--port", "6380")  # fmt: skip
         docker("service", "create", *common, "--name", f"{m}-orphan-7654321", "--label", rule, "--mode", "global",
-               "--mount", "type=bind,source=/etc/hostname,target=/host/name,readonly", "--hostname", "orphan", IMAGE)  # fmt: skip
+               "--mount", "type=bind,source=/etc/hostname,target=/host/name,readonly", "--mount", "type=volume,target=/scratch",
+               "--network", "host", "--stop-grace-period", "1500us", IMAGE, "sleep", "6000")  # fmt: skip
         docker("service", "create", *common, "--name", f"{m}-plain", "--endpoint-mode", "dnsrr", "--network", f"{m}-net-1a2b3c4",
                "--health-cmd", "redis-cli ping", "--health-interval", "2s", "--update-order", "start-first", "--log-driver", "json-file",
-               "--log-opt", "max-size=1m", IMAGE)  # fmt: skip
+               "--log-opt", "max-size=1m", "--cap-drop", "CAP_NET_RAW", f"{m}/redis:latest")  # fmt: skip
         limit = time.monotonic() + 60
         while any("0/1" in line for line in docker("service", "ls", "--filter", f"name={m}", "--format", "{{.Replicas}}").splitlines()):
             assert time.monotonic() < limit
@@ -96,7 +111,8 @@ class Ugly:
 
     def standing(self) -> dict[str, Any]:
         """Ids, versions and whole specifications of everything, and the containers that run."""
-        services = json.loads(docker("service", "inspect", *self.names()))
+        there = docker("service", "ls", "--filter", f"name={self.mark}", "--format", "{{.Name}}").split()
+        services = json.loads(docker("service", "inspect", *there))
         found = {s["Spec"]["Name"]: (s["ID"], s["Version"]["Index"], s["Spec"]) for s in services}
         for kind, name in (
             ("network", "net-1a2b3c4"),
@@ -115,6 +131,7 @@ class Ugly:
         limit = time.monotonic() + 60
         while docker("ps", "-aq", "--filter", f"name={self.mark}") and time.monotonic() < limit:
             time.sleep(0.5)
+        subprocess.run(["docker", "rmi", f"{self.mark}/redis:latest"], capture_output=True, check=False, timeout=60)
         for kind, name in (
             ("network", "net-1a2b3c4"),
             ("volume", "data-9f8e7d6"),
@@ -148,6 +165,9 @@ def test_it_is_taken_over_without_a_change_and_let_go_without_a_change(plane: Co
     assert taken["taken"] == {"service": 3, "network": 1, "volume": 1, "config": 1, "secret": 1}
     assert taken["unknown"] == 2
     assert taken["normalised"]
+    assert taken["holds"], taken["proof"]
+    assert taken["steps"]["import"] == 7
+    assert taken["said"] == [f"{ugly.mark}-plain: TaskTemplate.ContainerSpec.CapabilityDrop[0] is not among what is modelled"]
 
     first = plane.ask(PROPOSE)
     assert {op for op, _ in first["steps"].values()} == {"import"}, first["steps"]
@@ -164,7 +184,7 @@ def test_it_is_taken_over_without_a_change_and_let_go_without_a_change(plane: Co
     second = plane.ask(PROPOSE)
     assert second["steps"] == {}
 
-    docker("service", "update", "--detach", "--no-resolve-image", "--env-add", "MODE=by-hand", f"{ugly.mark}-web-1a2b3c4")
+    docker("service", "update", "--detach=false", "--quiet", "--no-resolve-image", "--env-add", "MODE=by-hand", f"{ugly.mark}-web-1a2b3c4")
     drifted = plane.ask(PROPOSE)
     [(resource, (op, fields))] = drifted["steps"].items()
     assert resource.endswith(f"service/{ugly.mark}-web-1a2b3c4")
@@ -177,6 +197,12 @@ def test_it_is_taken_over_without_a_change_and_let_go_without_a_change(plane: Co
     assert (
         web["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] == before[f"{ugly.mark}-web-1a2b3c4"][2]["TaskTemplate"]["ContainerSpec"]["Env"]
     )
+
+    docker("service", "rm", f"{ugly.mark}-plain")
+    gone = plane.ask(GONE)
+    assert gone["message"].startswith(f"service/{ugly.mark}-plain, taken over as ")
+    assert gone["message"].endswith(" is gone")
+    assert "import the estate again" in gone["hint"]
 
     running = ugly.standing()
     assert plane.ask(LET_GO)[0] == "estate let go"

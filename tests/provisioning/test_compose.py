@@ -46,6 +46,8 @@ def test_it_refuses_what_is_not_ours_and_names_it(old: str, new: str, said: str)
         read(demo_text().replace(old, new, 1), "demo")
 
 
-@pytest.mark.parametrize(("text", "expected"), [("10s", 10.0), ("1m30s", 90.0), ("250ms", 0.25), ("2h", 7200.0)])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("10s", 10.0), ("1m30s", 90.0), ("250ms", 0.25), ("2h", 7200.0), ("1234567ns", 0.001234567)]
+)
 def test_durations_become_seconds(text: str, expected: float) -> None:
     assert seconds(text, "here") == expected

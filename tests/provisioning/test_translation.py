@@ -115,6 +115,7 @@ STACKS = [
     "port 8080 is taken\nhint: free it",
     "port 8080 is taken\nhint: free it\nTraceback (most recent call last)\n  File x",
     "Unexpected <class 'Exception'>: port 8080 is taken\nhint: free it:\n  File \"/x/server.py\", line 77, in wrapper\n    return 1",
+    "Preview failed: Unexpected <class 'Exception'>: port 8080 is taken\nhint: free it",
 ]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from blueprints.compose import Mount
 from blueprints.exceptions import is_excepted
+from provisioning.providers.swarm.service_spec import networks_of
 from sprocket_v2.errors import ApplyError
 
 _CONTAINER_KEYS = frozenset(
@@ -45,8 +46,8 @@ def refuse_forbidden(
     for mount in container.get("Mounts") or ():
         if mount not in known:
             _refuse_mount(mount, org, owners, tuple(binds), where)
-    targets = {item["Target"] for item in _networks(live or {})}
-    for network in _networks(spec):
+    targets = {item["Target"] for item in networks_of(live or {})}
+    for network in networks_of(spec):
         if network["Target"] not in targets and not _is_ours(org, owners, "network", network["Target"]):
             raise _forbidden(f"network {network['Target']!r}, which is not this organization's", where)
     modes = {"Replicated"} | set((live or {}).get("Mode") or ())
@@ -73,10 +74,6 @@ def _is_ours(org: str, owners: Owners, kind: str, name: str) -> bool:
 def _container(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     found: Mapping[str, Any] = (spec.get("TaskTemplate") or {}).get("ContainerSpec") or {}
     return found
-
-
-def _networks(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return list((spec.get("TaskTemplate") or {}).get("Networks") or spec.get("Networks") or ())
 
 
 def _forbidden(what: str, where: str) -> ApplyError:

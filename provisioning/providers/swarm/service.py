@@ -19,7 +19,7 @@ from provisioning.providers.swarm.client import ORG, Data, Swarm
 from provisioning.providers.swarm.convergence import Mask, wait_until_there
 from provisioning.providers.swarm.overlay import overlay
 from provisioning.providers.swarm.owner import identity_of, refuse_other, refuse_stranger
-from provisioning.providers.swarm.service_spec import args_of, spec_for
+from provisioning.providers.swarm.service_spec import args_of, networks_of, spec_for
 from sprocket_v2.errors import ApplyError
 
 REPLACES = frozenset({"name"})
@@ -89,11 +89,20 @@ def update_adopted(swarm: Swarm, args: ServiceArgs, mask: Mask, *, org: str, wit
     live = _live_args(swarm, found)
     wanted = with_values(args, clear_values(live, withhold(live)))
     check_before(swarm, wanted, needs_image=wanted.image != live.image)
-    ids = ids_of(swarm)
+    ids = _ids_as_live(swarm, found["Spec"])
     spec = overlay(found["Spec"], spec_for(live, ids), spec_for(wanted, ids))
     refuse_forbidden(spec, org, owners_of(swarm), live=found["Spec"])
     swarm.update_service(args.adopted, int(found["Version"]["Index"]), spec)
     wait_until_there(swarm, wanted, mask, is_update=True, sleep=sleep)
+
+
+def _ids_as_live(swarm: Swarm, spec: Data) -> Callable[[str, str], str]:
+    """(kind, name) -> id, first the one under which the service itself names it: the swarm's face of the host's network has two."""
+    container, others = spec["TaskTemplate"]["ContainerSpec"], ids_of(swarm)
+    own = {("network", swarm.network_name(str(item["Target"]))): str(item["Target"]) for item in networks_of(spec)}
+    for kind in ("Config", "Secret"):
+        own |= {(kind.lower(), str(item[f"{kind}Name"])): str(item[f"{kind}ID"]) for item in container.get(f"{kind}s") or ()}
+    return lambda kind, name: own.get((kind, name)) or others(kind, name)
 
 
 def _excepted(args: ServiceArgs) -> tuple[Any, ...]:

@@ -134,7 +134,7 @@ def args_of(spec: Mapping[str, Any], network_name: Callable[[str], str], image_i
         mounts=tuple(_mount_of(item) for item in container.get("Mounts") or ()),
         secrets=_mounted_of("Secret", container.get("Secrets")),
         configs=_mounted_of("Config", container.get("Configs")),
-        networks=_attached_of(task.get("Networks") or spec.get("Networks"), network_name),
+        networks=_attached_of(networks_of(spec), network_name),
         ports=tuple(_port_of(item) for item in endpoint.get("Ports") or ()),
         replicas=0 if is_global else int((spec["Mode"].get("Replicated") or {}).get("Replicas", 0)),
         nano_cpus=int(limits.get("NanoCPUs", 0)),
@@ -164,6 +164,11 @@ def args_of(spec: Mapping[str, Any], network_name: Callable[[str], str], image_i
         update_parallelism=int(update.get("Parallelism", 0)) if update.get("Order") else 1,
         failure_action=_failure_action(update, labels),
     )
+
+
+def networks_of(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The networks a specification names; they were once said beside the tasks, not inside."""
+    return list((spec.get("TaskTemplate") or {}).get("Networks") or spec.get("Networks") or ())
 
 
 def _failure_action(update: Mapping[str, Any], labels: Mapping[str, str]) -> str:

@@ -38,6 +38,9 @@ class Engine:
             raise found
         return list(found)
 
+    def network_name(self, network_id: str) -> str:
+        return {"swarms-host": "host"}.get(network_id, network_id)
+
 
 def service(name: str = "prod-web-1a2b3c4", **labels: str) -> dict[str, Any]:
     spec = json.loads(json.dumps(LIVE))

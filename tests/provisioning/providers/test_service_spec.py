@@ -45,6 +45,34 @@ def test_a_difference_is_named_by_its_path() -> None:
     assert changed_paths(old, new) == ["environment.WEB_URL", "secrets[0].name"]
 
 
+def test_a_service_of_ours_is_sent_exactly_as_before_estates_were_known() -> None:
+    redis = _spec("redis")
+    task = redis["TaskTemplate"]
+    container = {key: value for key, value in task["ContainerSpec"].items() if key not in ("Args", "Secrets", "Configs", "Healthcheck")}
+    assert container == {
+        "Image": "redis:7.0-bookworm",
+        "Labels": {"com.docker.stack.namespace": "demo"},
+        "Env": [],
+        "Init": True,
+        "StopGracePeriod": 15_000_000_000,
+        "Mounts": [{"Type": "volume", "Source": "demo_redis_data", "Target": "/data"}],
+    }
+    assert {key: value for key, value in task.items() if key != "ContainerSpec"} == {
+        "Resources": {"Limits": {"MemoryBytes": 128 * 1024**2}},
+        "RestartPolicy": {"Condition": "any", "Delay": 2_000_000_000},
+        "LogDriver": {"Name": "json-file", "Options": {"max-size": "10m", "max-file": "3"}},
+        "Networks": [{"Target": "id-of-demo_data", "Aliases": ["redis"]}],
+        "ForceUpdate": 0,
+    }
+    policy = {"Parallelism": 1, "Order": "stop-first", "Monitor": 5_000_000_000}
+    assert {key: value for key, value in redis.items() if key not in ("Name", "Labels", "TaskTemplate")} == {
+        "Mode": {"Replicated": {"Replicas": 1}},
+        "UpdateConfig": {**policy, "FailureAction": "rollback"},
+        "RollbackConfig": {**policy, "FailureAction": "pause"},
+        "EndpointSpec": {"Mode": "dnsrr", "Ports": []},
+    }
+
+
 def test_docker_stack_and_we_see_the_same_labels() -> None:
     spec = _spec("web")
     assert spec["Labels"]["com.docker.stack.namespace"] == "demo"
