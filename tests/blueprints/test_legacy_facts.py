@@ -26,10 +26,7 @@ DOCUMENT = (ROOT / "docs" / "legacy.md").read_text(encoding="utf-8")
 
 # Environment names that hold a secret in the estate, and what holds it here. Every one is in docs/legacy.md.
 ENVIRONMENT = {
-    "influxdb": {
-        "DOCKER_INFLUXDB_INIT_PASSWORD": "DOCKER_INFLUXDB_INIT_PASSWORD_FILE",
-        "DOCKER_INFLUXDB_INIT_ADMIN_TOKEN": "DOCKER_INFLUXDB_INIT_ADMIN_TOKEN_FILE",
-    },
+    "influxdb": {"DOCKER_INFLUXDB_INIT_PASSWORD": "", "DOCKER_INFLUXDB_INIT_ADMIN_TOKEN": ""},
     "grafana": {"GF_DATABASE_PASSWORD": "GF_DATABASE_PASSWORD__FILE", "GF_SMTP_PASSWORD": ""},
     "n8n": {"DB_POSTGRESDB_PASSWORD": "DB_POSTGRESDB_PASSWORD_FILE", "N8N_ENCRYPTION_KEY": "N8N_ENCRYPTION_KEY_FILE"},
     "neo4j": {"NEO4J_AUTH": ""},
@@ -47,7 +44,7 @@ MORE_SECRETS = {
     "replay-parse": {"prod-secrets-redis-password"},
 }
 MORE_CONFIGS = {"vault": {"vault-start": "/auto-initialize.sh"}}  # the estate mounts it from a checkout
-OTHER_COMMAND = {"redis", "neo4j", "telegraf", "vault"}  # for the same reasons
+OTHER_COMMAND = {"influxdb", "redis", "neo4j", "telegraf", "vault"}  # for the same reasons
 OTHER_IMAGE = {"n8n": "n8nio/n8n:latest"}  # without a tag Docker takes latest; it is said here
 
 
