@@ -241,3 +241,9 @@ def test_the_facts_are_an_estate_with_every_kind_of_thing() -> None:
     counted = {kind: len(estate.of(kind)) for kind in ("service", "network", "volume", "secret", "bucket", "database", "vault", "external")}
     assert counted == {"service": 35, "network": 11, "volume": 16, "secret": 17, "bucket": 7, "database": 5, "vault": 25, "external": 6}
     assert Path(estate.sources[0]).name == "estate.yaml"
+
+
+def test_networks_are_in_the_order_in_which_what_runs_is_read_back() -> None:
+    services = [args for layer in layers_of(rendering()) for args in layer.stack.services.values()]
+    assert len(services) == 22
+    assert all([item.name for item in args.networks] == sorted(item.name for item in args.networks) for args in services)
