@@ -399,7 +399,9 @@ def _health(item: Mapping[str, Any] | None) -> Healthcheck | None:
 
 
 def _attached(items: Mapping[str, Any], names: Mapping[str, str]) -> tuple[Attached, ...]:
-    return tuple(Attached(names[n], tuple(sorted(set((v or {}).get("aliases") or ())))) for n, v in sorted(items.items()))
+    """By their Docker names, as what runs is read: an estate's need not sort as their keys do."""
+    found = (Attached(names[n], tuple(sorted(set((v or {}).get("aliases") or ())))) for n, v in items.items())
+    return tuple(sorted(found, key=lambda item: item.name))
 
 
 def _cpus(text: Any) -> int:  # noqa: ANN401 - plain data

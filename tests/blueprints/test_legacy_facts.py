@@ -26,10 +26,7 @@ DOCUMENT = (ROOT / "docs" / "legacy.md").read_text(encoding="utf-8")
 
 # Environment names that hold a secret in the estate, and what holds it here. Every one is in docs/legacy.md.
 ENVIRONMENT = {
-    "influxdb": {
-        "DOCKER_INFLUXDB_INIT_PASSWORD": "DOCKER_INFLUXDB_INIT_PASSWORD_FILE",
-        "DOCKER_INFLUXDB_INIT_ADMIN_TOKEN": "DOCKER_INFLUXDB_INIT_ADMIN_TOKEN_FILE",
-    },
+    "influxdb": {"DOCKER_INFLUXDB_INIT_PASSWORD": "", "DOCKER_INFLUXDB_INIT_ADMIN_TOKEN": ""},
     "grafana": {"GF_DATABASE_PASSWORD": "GF_DATABASE_PASSWORD__FILE", "GF_SMTP_PASSWORD": ""},
     "n8n": {"DB_POSTGRESDB_PASSWORD": "DB_POSTGRESDB_PASSWORD_FILE", "N8N_ENCRYPTION_KEY": "N8N_ENCRYPTION_KEY_FILE"},
     "neo4j": {"NEO4J_AUTH": ""},
@@ -47,7 +44,7 @@ MORE_SECRETS = {
     "replay-parse": {"prod-secrets-redis-password"},
 }
 MORE_CONFIGS = {"vault": {"vault-start": "/auto-initialize.sh"}}  # the estate mounts it from a checkout
-OTHER_COMMAND = {"redis", "neo4j", "telegraf", "vault"}  # for the same reasons
+OTHER_COMMAND = {"influxdb", "redis", "neo4j", "telegraf", "vault"}  # for the same reasons
 OTHER_IMAGE = {"n8n": "n8nio/n8n:latest"}  # without a tag Docker takes latest; it is said here
 
 
@@ -244,3 +241,9 @@ def test_the_facts_are_an_estate_with_every_kind_of_thing() -> None:
     counted = {kind: len(estate.of(kind)) for kind in ("service", "network", "volume", "secret", "bucket", "database", "vault", "external")}
     assert counted == {"service": 35, "network": 11, "volume": 16, "secret": 17, "bucket": 7, "database": 5, "vault": 25, "external": 6}
     assert Path(estate.sources[0]).name == "estate.yaml"
+
+
+def test_networks_are_in_the_order_in_which_what_runs_is_read_back() -> None:
+    services = [args for layer in layers_of(rendering()) for args in layer.stack.services.values()]
+    assert len(services) == 22
+    assert all([item.name for item in args.networks] == sorted(item.name for item in args.networks) for args in services)

@@ -90,12 +90,12 @@ class ControlPlane:
             text = text.replace(old, new)
         return text[: text.index("access:")] + self.access if self.access else text
 
-    def ask(self, code: str, **values: Any) -> Any:
+    def ask(self, code: str, *, limit_s: float = 120.0, **values: Any) -> Any:
         """Run a few lines in the control plane; the last line it prints is the answer."""
         given = {"SLUG": self.slug, "NEEDS": self.needs(), "SECRETS": self.secrets, **values}
         head = "\n".join(f"{name} = {value!r}" for name, value in given.items())
         command = [sys.executable, "-c", f"{head}\n{BEGIN}\n{code}"]
-        done = subprocess.run(command, env=self.environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, env=self.environment, cwd=ROOT, capture_output=True, text=True, timeout=limit_s, check=False)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1]) if done.stdout.strip() else None
 

@@ -94,6 +94,24 @@ def test_with_every_feature_on_every_image_can_be_made_here(tmp_path: Path) -> N
     assert runs == set(deployed(tmp_path / "all.yaml"))
 
 
+def test_the_older_layout_runs_under_the_estates_names_and_never_under_its_tags(tmp_path: Path) -> None:
+    text = (ROOT / "orgs" / "legacy.yaml").read_text()
+    stand_ins = text[: text.index("access:")] + "access: {localhost: {host: sprocket.localhost}}\napplications: stand-in\n"
+    (tmp_path / "legacy.yaml").write_text(stand_ins)
+    real, ours = _images(f"{text}applications: real\n"), _images(stand_ins)
+    assert len(ours) == 22
+    assert ours == set(deployed(tmp_path / "legacy.yaml")), "each can be made here"
+    assert {name.partition(":")[0] for name in ours} == {name.partition(":")[0] for name in real}
+    assert not ours & real
+    made_here = {image.name for image in IMAGES if image.stand_in}
+    assert ours <= made_here and not real & made_here, "no tag of the estate's is made here, so none hides what could be pulled"
+
+
+def _images(text: str) -> set[str]:
+    components = resolve(parse_needs(text), load_catalog()).components
+    return {component.image_of(service).reference for component in components for service in component.services}
+
+
 def test_the_engine_tests_run_these_for_real() -> None:
     real = {image.name.partition(":")[0] for image in IMAGES if image.runs_the_real_program}
     assert real >= {"postgres", "redis", "traefik", "rabbitmq", "telegraf", "openbao/openbao"}

@@ -44,15 +44,20 @@ class Program:
 
 
 PROGRAMS = {
-    # `custom` leaves out every plug-in that is not named: what our configuration uses, and no more.
+    # `custom` leaves out every plug-in that is not named: what our configurations use, and no more.
     "telegraf": Program(
         "github.com/influxdata/telegraf/cmd/telegraf",
         (
-            "custom", "inputs.cpu", "inputs.disk", "inputs.http_response", "inputs.mem", "inputs.net", "inputs.net_response", "inputs.syslog",
-            "inputs.system", "outputs.health", "outputs.influxdb_v2", "outputs.loki", "secretstores.docker",
+            "custom", "inputs.cpu", "inputs.disk", "inputs.http_listener_v2", "inputs.http_response", "inputs.internal", "inputs.mem",
+            "inputs.net", "inputs.net_response", "inputs.postgresql", "inputs.rabbitmq", "inputs.redis", "inputs.syslog", "inputs.system",
+            "outputs.health", "outputs.influxdb_v2", "outputs.loki", "parsers.influx", "secretstores.docker",
         ),
         ("github.com/influxdata/telegraf/internal.Version=1.37.2",),
         "a minute or two",
+    ),
+    # The older layout's file and labels are in Traefik 2's words, which 3 no longer takes. 2.11 is the last of them.
+    "traefik-2": Program(
+        "github.com/traefik/traefik/v2/cmd/traefik", (), ("github.com/traefik/traefik/v2/pkg/version.Version=2.11.0",), "about five minutes"
     ),
 }  # fmt: skip
 

@@ -39,6 +39,68 @@ def _backing(name: str, command: str, *more: str) -> Image:
     return Image(name, True, (*_STANDIN, *more, f'CMD ["{command}"]'))
 
 
+# Debian's own broker, laid out as the official image is: its user, folders, paths and entry point.
+_BROKER = (
+    "COPY files/rabbitmq-entrypoint.sh /usr/local/bin/docker-entrypoint.sh",
+    "ENV PATH=/usr/lib/rabbitmq/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/var/lib/rabbitmq RABBITMQ_LOGS=- LANG=C.UTF-8",
+    "RUN mkdir -p /var/lib/rabbitmq /var/log/rabbitmq && chown -R rabbitmq: /var/lib/rabbitmq /var/log/rabbitmq /etc/rabbitmq",
+)
+_BROKER_STARTS = ('ENTRYPOINT ["docker-entrypoint.sh"]', 'CMD ["rabbitmq-server"]')
+
+# The older layout's names, as catalogued; the tags are this project's, so that where the real ones can be pulled they are never hidden.
+_LEGACY_APPLICATIONS = (
+    "web", "discord-bot", "image-generation-service", "notification-service", "server-analytics-service", "matchmaking-service",
+    "replay-parse-service", "elo-service", "submission-service",
+)  # fmt: skip
+_LEGACY_TOOLS = {"grafana/grafana:main-standin": "grafana", "n8nio/n8n:legacy-standin": "n8n", "twinproduction/gatus:v5.1-standin": "gatus"}
+_LEGACY: tuple[Image, ...] = (
+    Image("traefik:v2.11-built", True, ("COPY traefik-2 /usr/local/bin/traefik", 'ENTRYPOINT ["traefik"]')),
+    # OpenBao, which began as Vault 1.14, under Vault's name.
+    Image("vault:1.10-standin", True, ("COPY bao /usr/local/bin/bao", "RUN ln -s bao /usr/local/bin/vault", 'CMD ["vault"]')),
+    Image("tecnativa/docker-socket-proxy:standin", True, (*_STANDIN, 'CMD ["docker-socket-proxy"]')),
+    Image(
+        "redislabs/rejson:2.0-standin",
+        True,
+        (
+            "COPY files/rejson-entrypoint.sh /usr/local/bin/docker-entrypoint.sh",
+            "COPY files/rejson-server.sh /usr/local/bin/redis-server",
+            "RUN mkdir -p /data && chown redis: /data",
+            "WORKDIR /data",
+            'ENTRYPOINT ["docker-entrypoint.sh"]',
+            'CMD ["redis-server"]',
+        ),
+    ),
+    Image(
+        "rabbitmq:3.10-management-bookworm",
+        True,
+        (
+            *_BROKER,
+            "COPY files/rabbitmq-defaults.conf /etc/rabbitmq/conf.d/10-defaults.conf",
+            "RUN echo '[rabbitmq_management].' > /etc/rabbitmq/enabled_plugins && chown -R rabbitmq: /etc/rabbitmq",
+            *_BROKER_STARTS,
+        ),
+        base="sprocket/broker-base:bookworm",
+    ),
+    Image(
+        "influxdb:2.1-standin",
+        True,
+        (*_STANDIN, "COPY files/influxdb-entrypoint.sh /entrypoint.sh", 'ENTRYPOINT ["/entrypoint.sh"]', 'CMD ["influxd"]'),
+    ),
+    Image(
+        "grafana/loki:main-standin",
+        True,
+        (
+            *_STANDIN,
+            "COPY files/loki-local.yaml /etc/loki/local-config.yaml",
+            'ENTRYPOINT ["loki"]',
+            'CMD ["-config.file=/etc/loki/local-config.yaml"]',
+        ),
+    ),
+    *(Image(name, True, (*_STANDIN, f'CMD ["legacy-tool", "{tool}"]')) for name, tool in _LEGACY_TOOLS.items()),
+    Image("asaxplayinghorse/core:main-standin", True, (*_STANDIN, "ENV STANDIN_CONTRACT=town-hall", 'CMD ["legacy", "core"]')),
+    *(Image(f"asaxplayinghorse/{name}:main-standin", True, (*_STANDIN, f'CMD ["legacy", "{name}"]')) for name in _LEGACY_APPLICATIONS),
+)
+
 IMAGES: tuple[Image, ...] = (
     Image(
         "postgres:15-bookworm",
@@ -92,17 +154,10 @@ IMAGES: tuple[Image, ...] = (
     ),
     Image(f"{APPLICATIONS}/elo-service:standin", True, (*_STANDIN, 'CMD ["elo"]')),
     _backing("influxdb:2.7-standin", "influxd"),
-    # Debian's own broker, laid out as the official image is: its user, folders, paths and entry point.
     Image(
         "rabbitmq:3.10-bookworm",
         True,
-        (
-            "COPY files/rabbitmq-entrypoint.sh /usr/local/bin/docker-entrypoint.sh",
-            "ENV PATH=/usr/lib/rabbitmq/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/var/lib/rabbitmq RABBITMQ_LOGS=- LANG=C.UTF-8",
-            "RUN mkdir -p /var/lib/rabbitmq /var/log/rabbitmq && chown -R rabbitmq: /var/lib/rabbitmq /var/log/rabbitmq /etc/rabbitmq",
-            'ENTRYPOINT ["docker-entrypoint.sh"]',
-            'CMD ["rabbitmq-server"]',
-        ),
+        (*_BROKER, *_BROKER_STARTS),
         base="sprocket/broker-base:bookworm",
     ),
     _backing("grafana/grafana:11-standin", "grafana-stand"),
@@ -126,4 +181,5 @@ IMAGES: tuple[Image, ...] = (
     _backing("dgraph/dgraph:standin", "dgraph"),
     # The real server, from its package on PyPI.
     Image("openbao/openbao:2.7.2", False, ("COPY bao /usr/local/bin/bao", "RUN mkdir -p /openbao/file /openbao/config", 'CMD ["bao"]')),
+    *_LEGACY,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import sys
 from urllib.parse import urlsplit
@@ -38,6 +39,10 @@ def main(arguments: list[str]) -> int:
         if name in SERVICES:
             small_service(name)
             return 0
+    elif script.endswith("/core/dist/main.js") and os.environ.get("STANDIN_CONTRACT") == "town-hall":
+        from standin.legacy import main as legacy
+
+        return legacy(["core"])
     elif script.endswith("/core/dist/main.js"):
         from standin.backends import core
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import threading
 from pathlib import Path
 
 from standin import bus
@@ -30,7 +31,9 @@ def neo4j() -> None:
     user, _, password = os.environ.get("NEO4J_AUTH", "").partition("/")
     if user != "neo4j" or len(password) < 8:
         fail("NEO4J_AUTH is not neo4j/<at least 8 characters>")
-    until_told(make_server(("0.0.0.0", 7474), lambda _: as_json({"neo4j_version": "standin"})))
+    pages, bolt = (make_server(("0.0.0.0", port), lambda _: as_json({"neo4j_version": "standin"})) for port in (7474, 7687))
+    threading.Thread(target=bolt.serve_forever, daemon=True).start()  # the real one answers HTTP there too, and says what it is
+    until_told(pages)
 
 
 def n8n() -> None:

@@ -25,23 +25,28 @@ def literal(text: str) -> str:
 class Postgres:
     """One connection."""
 
-    def __init__(self, host: str, port: int, user: str, password: str, database: str, timeout: float = 10.0) -> None:
+    def __init__(
+        self, host: str, port: int, user: str, password: str, database: str, timeout: float = 10.0, *, is_tls_asked: bool = False
+    ) -> None:
+        """Connect and sign in; where TLS is asked for, a server that has none is talked to all the same."""
         try:
             self._socket: socket.socket = socket.create_connection((host, port), timeout=timeout)
         except OSError as error:
             raise PostgresError(f"cannot reach {host}:{port}: {error}") from None
         try:
-            if host not in ("postgres", "localhost"):
-                self._start_tls(host)
+            if is_tls_asked or host not in ("postgres", "localhost"):
+                self._start_tls(host, is_needed=not is_tls_asked)
             self._buffer = b""
             self._log_in(user, password, database)
         except (OSError, struct.error) as error:
             self._socket.close()
             raise PostgresError(f"{host}:{port}: {error}") from None
 
-    def _start_tls(self, host: str) -> None:
+    def _start_tls(self, host: str, *, is_needed: bool) -> None:
         self._socket.sendall(struct.pack("!ii", 8, 80877103))
         if self._socket.recv(1) != b"S":
+            if not is_needed:
+                return
             raise PostgresError(f"host {host} is not exactly `postgres`, so TLS is asked for, and the server has none")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 
 class MissingSetting(Exception):  # noqa: N818 - it is what happened
@@ -87,7 +87,7 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def fail(text: str) -> None:
+def fail(text: str) -> NoReturn:
     """One line to the log, and the end."""
     print(f"cannot start: {text}", file=sys.stderr, flush=True)
     raise SystemExit(1)
