@@ -43,6 +43,8 @@ class VaultFiles:
     Attributes:
         host: by which the server is asked for at the entry port.
         token: name of the secret it is signed in with.
+        unseal_keys: names of the secrets that open it; none where only its own start script has them.
+        adopted: resources (`vault-policy/elo-team`) that somebody else made and that may be brought to what is wished; never removed.
         policies: name -> text.
         teams: of the auth method github: team -> policies.
     """
@@ -54,6 +56,13 @@ class VaultFiles:
     organization: str = ""
     teams: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     paths: tuple[Path, ...] = ()
+    unseal_keys: tuple[str, ...] = ()
+    adopted: frozenset[str] = frozenset()
+
+    @property
+    def opened_by(self) -> tuple[str, ...]:
+        """Names of the secrets without which it cannot even be looked at."""
+        return (self.token, *self.unseal_keys)
 
 
 def read_vault(folder: str, files: Mapping[str, str]) -> VaultFiles:
@@ -81,6 +90,8 @@ def read_vault(folder: str, files: Mapping[str, str]) -> VaultFiles:
             organization=str(github.get("organization", "")),
             teams={str(team): tuple(map(str, names)) for team, names in (github.get("teams") or {}).items()},
             paths=tuple(_path(load(text, f"{folder}/secrets/{name}")) for name, text in paths.items()),
+            unseal_keys=tuple(map(str, head.get("unseal_keys") or ())),
+            adopted=frozenset(map(str, head.get("adopted") or ())),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise PreviewError(f"not a part of Vault: {error}", hint="render the bundle again", where=head_path) from None

@@ -50,16 +50,16 @@ class Material:
         return self.run_dir / "layers" / layer if layer else self.run_dir
 
     @property
-    def tokens(self) -> frozenset[str]:
-        """Names of the secrets by which layers sign in at a secret server; none where no layer keeps anything in one."""
+    def openers(self) -> frozenset[str]:
+        """Names of the secrets that open a secret server: tokens, and keys; none where no layer keeps anything in one."""
         folders = [str(entry["vault"]) for entry in self.rendering.blueprint.get("stacks") or () if entry.get("vault")]
-        return frozenset(read_vault(folder, self.rendering.files).token for folder in folders)
+        return frozenset(name for folder in folders for name in read_vault(folder, self.rendering.files).opened_by)
 
     def _handed_over(self, op: Verb) -> tuple[secret_store.Wanted, ...]:
-        """Values go to the child only where something is made from them; what signs in to a secret server, wherever it is asked."""
+        """Values go to the child only where something is made from them; what opens a secret server, wherever it is asked."""
         if op == "apply":
             return self.wanted
-        return tuple(item for item in self.wanted if item.name in self.tokens and secret_store.is_kept(self.org, item))
+        return tuple(item for item in self.wanted if item.name in self.openers and secret_store.is_kept(self.org, item))
 
     def request(self, op: Verb, *, layer: str = "", basis: Basis = "live", **more: Any) -> Request:  # noqa: ANN401 - fields of Request
         """The engine's request; secret values only where something is made from them."""
@@ -76,7 +76,7 @@ class Material:
             passphrase=secret_store.passphrase_of(self.org) if basis == "live" else "a preview against nothing",
             secrets=secret_store.values_for(self.org, self._handed_over(op)),
             fingerprints=secret_store.fingerprints_for(self.org, self.wanted),
-            fingerprint_key=secret_store.sealer().fingerprint_key(slug).hex() if self.tokens else "",
+            fingerprint_key=secret_store.sealer().fingerprint_key(slug).hex() if self.openers else "",
             withhold_key=secret_store.sealer().withhold_key(slug).hex() if ADOPTION in self.rendering.files else "",
             basis=basis,
             docker_host=os.environ.get("DOCKER_HOST", ""),

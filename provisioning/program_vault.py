@@ -47,7 +47,11 @@ def in_vault(
     """
     reach = {"url": f"http://127.0.0.1:{_entry_port(former)}", "host": files.host, "token": f"{slug}/{files.token}"}
     return tuple(
-        Declared(kind, name, {**props, "labels": {"sprocket.org": slug, "sprocket.resource": name}, "reach": reach, "adopted": False})
+        Declared(
+            kind,
+            name,
+            {**props, "labels": {"sprocket.org": slug, "sprocket.resource": name}, "reach": reach, "adopted": name in files.adopted},
+        )
         for kind, name, props in _listed(files, slug, versions, fingerprints)
     )
 
@@ -55,7 +59,8 @@ def in_vault(
 def _listed(
     files: VaultFiles, slug: str, versions: Mapping[str, int], fingerprints: Mapping[str, str]
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    yield "Seal", "vault-seal/server", {"name": files.host, "deadline_s": SEAL_DEADLINE_S, "state": UNSEALED}
+    keys = [f"{slug}/{name}" for name in files.unseal_keys]
+    yield "Seal", "vault-seal/server", {"name": files.host, "deadline_s": SEAL_DEADLINE_S, "state": UNSEALED, "keys": keys}
     for name, engine in files.engines.items():
         yield "Mount", f"vault-mount/{name}", {"path": name, "type": engine.type, "version": engine.version}
     for name, text in files.policies.items():

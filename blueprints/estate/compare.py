@@ -77,17 +77,23 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class EstateComparison:
-    """Two sides compared. `is_same`: nothing differs in any kind."""
+    """Two sides compared.
+
+    Attributes:
+        in_detail: names of what differs in its content alone: a file's text, a job, a setting that is not listed by itself.
+    """
 
     before: str
     after: str
     services: tuple[Pair, ...]
     kinds: tuple[Counted, ...]
+    in_detail: tuple[str, ...] = ()
 
     @property
     def is_same(self) -> bool:
         """Nothing differs."""
-        return all(pair.fate == "same" for pair in self.services) and not any(k.only_before or k.only_after for k in self.kinds)
+        counted = any(kind.only_before or kind.only_after for kind in self.kinds)
+        return not counted and not self.in_detail and all(pair.fate == "same" for pair in self.services)
 
     @property
     def headline(self) -> str:
@@ -108,7 +114,23 @@ def compare_estates(before: Side, after: Side, rules: Rules) -> EstateComparison
     Args:
         rules: what becomes of a legacy role, for the reasons of those that go or are taken over by something else.
     """
-    return EstateComparison(before.name, after.name, tuple(_services(before, after, rules)), tuple(_kinds(before, after)))
+    return EstateComparison(
+        before.name, after.name, tuple(_services(before, after, rules)), tuple(_kinds(before, after)), _in_detail(before, after)
+    )
+
+
+def _in_detail(before: Side, after: Side) -> tuple[str, ...]:
+    """What is on both sides under one name and is not the same in full."""
+    old, new = _contents(before), _contents(after)
+    return tuple(f"{kind} {name}" for kind, name in old if (kind, name) in new and old[kind, name] != new[kind, name])
+
+
+def _contents(side: Side) -> dict[tuple[str, str], object]:
+    items = [item for item in side.estate.of("service", "config", "network", "volume") if not item.is_leaving]
+    return {
+        (item.kind, item.part.key if item.kind == "config" and item.part else item.name): (item.service, item.facts.get("text"))
+        for item in items
+    }
 
 
 def _services(before: Side, after: Side, rules: Rules) -> Iterator[Pair]:

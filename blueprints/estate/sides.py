@@ -9,6 +9,7 @@ from blueprints.estate.compare import About, Side
 from blueprints.estate.from_bundle import estate_from_bundle
 from blueprints.estate.ledger import Ledger
 from blueprints.estate.model import Estate, Item, Origin
+from blueprints.estate.routers import routes_of
 from blueprints.render import render
 from blueprints.rendering import Rendering
 from blueprints.resolve import resolve
@@ -31,7 +32,9 @@ def side_of_rendering(rendering: Rendering, name: str) -> Side:
         if (folder := str(entry.get("vault") or ""))
         for path in read_vault(folder, rendering.files).paths
     ]
-    return Side(name, Estate((*estate.items, *paths), estate.sources), about)
+    # Where routes stand in labels, the route matrix has none of them.
+    routes = [] if estate.of("route") else [route for item in estate.of("service") for route in routes_of(item)]
+    return Side(name, Estate((*estate.items, *paths, *routes), estate.sources), about)
 
 
 def side_of_ledger(ledger: Ledger, name: str, catalog: Catalog) -> Side:

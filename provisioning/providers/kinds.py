@@ -93,7 +93,16 @@ def _vault_kind(module: Any) -> Kind:  # noqa: ANN401 - one of the vault package
 
 
 KINDS: dict[str, Kind] = {
-    f"{PACKAGE}:vault:Seal": _vault_kind(seal),
+    f"{PACKAGE}:vault:Seal": Kind(
+        seal.parse,
+        lambda vault, args, client: seal.create(vault, args, client.get),
+        lambda vault, args, _: seal.read(vault, args),
+        seal.delete,
+        seal.REPLACES,
+        _not_adopted,
+        lambda vault, args, client: seal.update(vault, args, client.get),
+        door="vault",
+    ),
     f"{PACKAGE}:vault:Mount": _vault_kind(mount),
     f"{PACKAGE}:vault:Policy": _vault_kind(policy),
     f"{PACKAGE}:vault:AuthMethod": _vault_kind(auth),

@@ -59,6 +59,16 @@ def test_an_open_server_comes_first_then_engines_and_only_those_stay() -> None:
     assert [item.name for item in declared if item.is_engine] == [f"vault-mount/{name}" for name in files.engines]
 
 
+def test_keys_that_open_it_are_references_too_and_what_was_adopted_is_known() -> None:
+    head = "host: vault.example.org\nsigns_in_with: token\nunseal_keys: [key-1, key-2]\n"
+    head += "mounts: {misc: {type: kv, version: 1}, own: {type: kv, version: 2}}\nadopted: [vault-mount/misc]\n"
+    files = read_vault("layer_2/vault", {"layer_2/vault/vault.yml": head})
+    assert files.opened_by == ("token", "key-1", "key-2")
+    seal, misc, own = in_vault(files, "legacy", former(), {}, {})
+    assert seal.props["keys"] == ["legacy/key-1", "legacy/key-2"]
+    assert (misc.props["adopted"], own.props["adopted"]) == (True, False)
+
+
 def test_what_does_not_fit_is_said() -> None:
     files = read_vault("layer_2/vault", rendering().files)
     with pytest.raises(PreviewError, match="no former layer publishes the entry port"):

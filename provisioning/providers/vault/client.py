@@ -123,24 +123,25 @@ class HvacVault:
 
     def standing(self) -> Standing:
         """Whether it is initialised and unsealed; asked without a token."""
-        with self._words("reading whether it is unsealed"):
-            return _standing(self._without_token.sys.read_seal_status())
+        what = "reading whether it is unsealed"
+        with self._words(what):
+            return _standing(self._answer(what, self._without_token.sys.read_seal_status()))
 
     def unseal(self, key: str) -> Standing:
         """Give it one key."""
         with self._words("unsealing"):
-            return _standing(self._without_token.sys.submit_unseal_key(key))
+            return _standing(self._answer("unsealing", self._without_token.sys.submit_unseal_key(key)))
 
     # --- paths
 
     def find(self, path: str) -> Data | None:
         """The data of a path."""
-        answer = self._call("reading", path, lambda client: client.read(path))
+        answer = self._call("reading", path, lambda client: client.adapter.get(f"/v1/{path}"))
         return None if answer is None else answer.get("data", answer)
 
     def keys(self, path: str) -> list[str]:
         """The names below a path; none when there is nothing."""
-        answer = self._call("listing", path, lambda client: client.list(path))
+        answer = self._call("listing", path, lambda client: client.adapter.get(f"/v1/{path}", params={"list": True}))
         return [] if answer is None else [str(key) for key in answer["data"]["keys"]]
 
     def write(self, path: str, data: Data) -> None:
@@ -150,13 +151,14 @@ class HvacVault:
 
     def remove(self, path: str) -> None:
         """Remove a path; one that is gone is no error."""
-        self._call("removing", path, lambda client: client.delete(path) or {})
+        self._call("removing", path, lambda client: client.adapter.delete(f"/v1/{path}"))
 
     def kv_version(self, mount: str) -> int:
         """1 or 2: which key-value engine is mounted there; 0 when none is."""
-        with self._words(f"looking for the secrets engine {mount}"):
+        what = f"looking for the secrets engine {mount}"
+        with self._words(what):
             try:
-                found = self._authorized().read(f"sys/internal/ui/mounts/{mount}")
+                found = self._answer(what, self._authorized().adapter.get(f"/v1/sys/internal/ui/mounts/{mount}"))
             except exceptions.Forbidden:  # the answer for "not there" as well
                 if self._is_unmounted(mount):
                     return 0
@@ -165,7 +167,7 @@ class HvacVault:
                     f"no secrets engine is mounted at {mount}, or the token's policies ({policies}) hide it",
                     "name it under `mounts` of the blueprint, or give the token a policy that reads it",
                 ) from None
-        data = (found or {}).get("data") or {}
+        data = found.get("data") or {}
         if data.get("type") not in ("kv", "generic"):
             raise self._error(f"{mount} is of type {data.get('type')}, not kv", "keep secrets in a key-value engine")
         return int((data.get("options") or {}).get("version") or 1)
@@ -192,8 +194,8 @@ class HvacVault:
         while True:
             with self._words(f"{doing} {path}"):
                 try:
-                    return self._answer(doing, path, call(self._authorized()))
-                except exceptions.InvalidPath as error:
+                    return self._answer(f"{doing} {path}", call(self._authorized()))
+                except exceptions.InvalidPath as error:  # hvac's own `read` takes any 404 for "not there"
                     if error.json is None:  # Vault answers in JSON, a proxy without a route does not
                         raise
                     return None
@@ -202,13 +204,13 @@ class HvacVault:
                         raise
             time.sleep(0.1)
 
-    def _answer(self, doing: str, path: str, answer: Any) -> Data | None:  # noqa: ANN401 - JSON, or a response without any
+    def _answer(self, what: str, answer: Any) -> Data:  # noqa: ANN401 - JSON, or a response without any
         if not isinstance(answer, requests.Response):
             return answer
         if answer.status_code == 204:
             return {}
         said = f"redirects to {answer.headers.get('Location', 'another place')}" if answer.is_redirect else "answers what Vault would not"
-        raise self._error(f"{doing} {path}: {self._reach.url} {said}", "give the address of the active server itself")
+        raise self._error(f"{what}: {self._reach.url} {said}", "give the address of the active server itself")
 
     def _policies(self) -> str:
         """Names of the token's policies.
@@ -224,6 +226,8 @@ class HvacVault:
                 hint=f"make a new one and store it: `sprocket secret set {self._reach.token.replace('/', ' ')}`",
                 where=self._reach.token,
             ) from None
+        except (exceptions.VaultError, requests.exceptions.RequestException):
+            return "not known"
         return ", ".join(found.get("data", {}).get("policies") or ["none"])
 
     @contextmanager

@@ -48,5 +48,7 @@ def refuse_stranger(what: str, found: Mapping[str, str], wanted: Mapping[str, st
         return
     whose = f"belongs to {found[ORG]} ({found.get(RESOURCE, 'no resource')})" if ORG in found else "was not made by Sprocket"
     raise ApplyError(
-        f"{what} exists and {whose}", hint="look at it, then adopt it (`adopted` in vault.yml), rename ours, or remove it", where=what
+        f"{what} exists and {whose}",
+        hint="look at it, then remove it there, or name it under `adopted` of the layer's vault.yml",
+        where=what,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,20 @@ def test_every_one_of_the_22_has_a_fate_and_a_reason() -> None:
     counts = {kind.title: (kind.before, kind.after) for kind in found.kinds}
     assert counts["Secret paths"] == (24, 0)
     assert counts["Volumes"] == (16, 4)
+    assert counts["Routes"] == (15, 2)
+
+
+def test_another_text_of_a_file_or_another_setting_is_a_difference() -> None:
+    side = reference_side("v2", load_catalog())
+    for kind in ("config", "service"):
+        items = list(side.estate.items)
+        at = next(i for i, item in enumerate(items) if item.kind == kind)
+        item = items[at]
+        changed = replace(item.service, user="somebody") if item.service else None
+        items[at] = replace(item, service=changed, facts={**item.facts, "text": "another text"})
+        found = compare_estates(side, replace(side, estate=replace(side.estate, items=tuple(items))), read_rules())
+        assert not found.is_same
+        assert found.in_detail
 
 
 def test_the_same_against_itself_is_the_same() -> None:

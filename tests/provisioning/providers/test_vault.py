@@ -178,7 +178,7 @@ def test_it_waits_for_a_server_that_comes_up_and_is_opened() -> None:
     later = ApplyError("no answer", hint="", where="", transient=True)
     vault = FakeVault(standings=[later, Standing(False, True), Standing(True, True, 3, 1), Standing(True, False)])
     paused: list[float] = []
-    assert seal.create(vault, seal_args(), pause=paused.append) == "vault.example.org"
+    assert seal.create(vault, seal_args(), ask, pause=paused.append) == "vault.example.org"
     assert len(paused) == 3
 
 
@@ -192,13 +192,13 @@ def test_it_waits_for_a_server_that_comes_up_and_is_opened() -> None:
 )
 def test_it_ends_with_what_is_wrong_at_the_deadline(standing: Standing | ApplyError, said: str) -> None:
     with pytest.raises(ApplyError, match=said):
-        seal.create(FakeVault(standings=[standing]), seal_args(0), pause=lambda _: None)
+        seal.create(FakeVault(standings=[standing]), seal_args(0), ask, pause=lambda _: None)
 
 
 def test_what_no_waiting_mends_is_said_at_once() -> None:
     vault = FakeVault(standings=[ApplyError("redirects to another place", hint="", where="")])
     with pytest.raises(ApplyError, match="redirects"):
-        seal.create(vault, seal_args(), pause=lambda _: pytest.fail("it waited"))
+        seal.create(vault, seal_args(), ask, pause=lambda _: pytest.fail("it waited"))
 
 
 def test_a_sealed_server_is_drift() -> None:
