@@ -16,6 +16,7 @@ from blueprints.migration.rules import read_rules
 from blueprints.models import Blueprint
 from orgs import access
 from orgs.models import Organization
+from orgs.needs import Needs
 from sprocket_v2.errors import SprocketError
 
 
@@ -36,7 +37,7 @@ def estates_page(request: HttpRequest, org: Organization) -> HttpResponse:
 def _choices(request: HttpRequest, org: Organization, catalog: Catalog) -> Iterator[tuple[str, str]]:
     """Key -> words of everything this person may look at."""
     for name in sorted(catalog.profiles, key=lambda name: not catalog.profiles[name].has_layers):
-        if catalog.profiles[name].has_layers or name == "v2":
+        if catalog.profiles[name].has_layers or name == Needs.model_fields["profile"].default:
             yield f"profile:{name}", f"example: {catalog.profiles[name].title}"
     if ledger_of(org) is not None:
         yield f"estate:{org.slug}", f"{org.name}: what was imported"
