@@ -19,6 +19,8 @@ from orgs.models import Organization
 from orgs.needs import Needs
 from sprocket_v2.errors import SprocketError
 
+DEFAULT = str(Needs.model_fields["profile"].default)
+
 
 def estates_page(request: HttpRequest, org: Organization) -> HttpResponse:
     """Any two of: an imported estate, a blueprint, another organization's, an example of a generation."""
@@ -37,7 +39,7 @@ def estates_page(request: HttpRequest, org: Organization) -> HttpResponse:
 def _choices(request: HttpRequest, org: Organization, catalog: Catalog) -> Iterator[tuple[str, str]]:
     """Key -> words of everything this person may look at."""
     for name in sorted(catalog.profiles, key=lambda name: not catalog.profiles[name].has_layers):
-        if catalog.profiles[name].has_layers or name == Needs.model_fields["profile"].default:
+        if catalog.profiles[name].has_layers or name == DEFAULT:
             yield f"profile:{name}", f"example: {catalog.profiles[name].title}"
     if ledger_of(org) is not None:
         yield f"estate:{org.slug}", f"{org.name}: what was imported"
@@ -70,4 +72,4 @@ def _first(choices: dict[str, str]) -> str:
 
 
 def _second(choices: dict[str, str]) -> str:
-    return next((key for key in choices if key.startswith("blueprint:")), "profile:v2")
+    return next((key for key in choices if key.startswith("blueprint:")), f"profile:{DEFAULT}")
