@@ -6,12 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from blueprints import context
-from blueprints.compose import Mount
-from blueprints.exceptions import exceptions_of, is_excepted
-from blueprints.findings import Finding
 from blueprints.manifest import Router
 from blueprints.resolve import Resolution
-from sprocket_v2.errors import CatalogError, ResolveError
+from sprocket_v2.errors import ResolveError
 
 Plain = dict[str, Any]
 VIRTUAL_IPS, FORWARD_AUTH = "virtual_ips", "forward_auth_host"
@@ -73,9 +70,7 @@ def _hosts(resolution: Resolution) -> dict[str, str]:
             hint="choose localhost or public; lan and vpn beside it become alternatives of the site's route",
             where="access.canonical",
         )
-    hostname = way.host if way.way == "public" else "localhost"
-    parts = {"web": way.host, "hostname": hostname}
-    return {name: pattern.format(**parts) for name, pattern in resolution.profile.hosts.items()}
+    return resolution.profile.hosts_at(way.host, way.host if way.way == "public" else "localhost")
 
 
 def labels_of(routers: tuple[Router, ...], facts: Mapping[str, Any]) -> dict[str, str]:
@@ -111,30 +106,3 @@ def rule_of(router: Router, host: str, also: list[str]) -> str:
     hosts = [host, *(also if router.every_way else ())]
     rule = " || ".join(f"{match}(`{item}`)" for item in hosts)
     return f"{rule} && PathPrefix(`{router.path_prefix}`)" if router.path_prefix else rule
-
-
-def host_findings(resolution: Resolution) -> Iterator[Finding]:
-    """Every path of the host that a service has.
-
-    Raises:
-        CatalogError: one that the release does not allow.
-    """
-    for component in resolution.components:
-        found = [bind for s in component.services if s.as_found for bind in s.as_found.binds]
-        binds = [Mount("bind", bound(b.source, component.inputs), b.target, read_only=b.read_only) for b in found]
-        beyond = [mount.source for mount in binds if not is_excepted(mount, exceptions_of(component.name))]
-        if beyond:
-            raise CatalogError(
-                f"{component.name} has {beyond[0]} of the host", hint="templates/exceptions.yaml does not allow it", where=component.name
-            )
-        if binds:
-            yield Finding(
-                "warning",
-                f"{component.manifest.title} has paths of the host: {', '.join(mount.source for mount in binds)}.",
-                "It can be moved to another machine only together with them; v2 has none.",
-            )
-
-
-def bound(source: str, inputs: Mapping[str, Any]) -> str:
-    """A path of the host; `{input}` in it is one of the component's answers."""
-    return source.format(**{name: str(value) for name, value in inputs.items()})

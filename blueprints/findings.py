@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,8 +14,6 @@ from blueprints.manifest import Manifest
 from blueprints.profile import Profile
 from orgs.needs import Needs
 from sprocket_v2.errors import ResolveError
-
-_MOVING = frozenset({"latest", "main", "master"})
 
 
 class Deployed(Protocol):
@@ -47,15 +45,29 @@ def findings_for(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Dep
         ResolveError: an image without digest on a deployment the whole internet can reach.
     """
     found = [
-        *_people(needs),
         *_access(needs, ways),
         *_budget(ways, components),
         *_routes(ways, components),
-        *(_images_as_found(needs, components) if profile.has_layers else _images(needs, ways, components)),
-        *_database(needs),
-        *_generation(needs, profile, components),
-        *_local(needs, components),
+        *_images(needs, ways, components),
+        *findings_of_any(needs, components, profile),
     ]
+    return warnings_first(found)
+
+
+def findings_of_any(needs: Needs, components: Sequence[Deployed], profile: Profile) -> Iterator[Finding]:
+    """What has to be known of a deployment of any generation, made by us or as it was found."""
+    yield from _people(needs)
+    if needs.applications == "stand-in":
+        yield Finding(
+            "warning", "The applications are this project's stand-ins, not the real ones.", "Set applications to real for a league."
+        )
+    yield from _database(needs)
+    yield from _generation(needs, profile, components)
+    yield from _local(needs, components)
+
+
+def warnings_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """In their order, warnings before notes."""
     return tuple(sorted(found, key=lambda finding: finding.severity != "warning"))
 
 
@@ -130,10 +142,6 @@ def _routes(ways: tuple[WayIn, ...], components: Sequence[Deployed]) -> Iterator
 
 
 def _images(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Deployed]) -> Iterator[Finding]:
-    if needs.applications == "stand-in":
-        yield Finding(
-            "warning", "The applications are this project's stand-ins, not the real ones.", "Set applications to real for a league."
-        )
     loose = [key for c in components for key, image in c.images.items() if image.digest == UNRESOLVED and not image.local_id]
     if not loose:
         return
@@ -151,22 +159,6 @@ def _images(needs: Needs, ways: tuple[WayIn, ...], components: Sequence[Deployed
             where="access.public",
         )
     yield Finding("info", f"Images go by tag, without a digest: {', '.join(loose)}.", "`sprocket images lock` pins them.")
-
-
-def _images_as_found(needs: Needs, components: Sequence[Deployed]) -> Iterator[Finding]:
-    """An older layout's images are what they are; a tag that moves is said, not refused."""
-    if needs.applications == "stand-in":
-        yield Finding(
-            "warning", "The applications are this project's stand-ins, not the real ones.", "Set applications to real for a league."
-        )
-    images = {image.reference for c in components for image in c.images.values() if image.digest == UNRESOLVED}
-    moving = sorted(name for name in images if name.rpartition(":")[2] in _MOVING)
-    if moving:
-        yield Finding(
-            "warning",
-            f"{len(moving)} images go by a tag that moves: {', '.join(moving)}.",
-            "What runs tomorrow is not what ran yesterday; `sprocket images lock` pins them to digests.",
-        )
 
 
 def _generation(needs: Needs, profile: Profile, components: Sequence[Deployed]) -> Iterator[Finding]:

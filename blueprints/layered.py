@@ -11,8 +11,9 @@ from typing import Any
 
 from blueprints import context
 from blueprints.catalog import Catalog
-from blueprints.compose import read_stack
-from blueprints.estate_facts import bound, estate_facts, host_findings, labels_of
+from blueprints.compose import ServiceArgs, read_stack
+from blueprints.estate_facts import estate_facts, labels_of
+from blueprints.findings_as_found import bound
 from blueprints.manifest import AsFound, ServiceManifest
 from blueprints.names import part_of
 from blueprints.profile import Stack
@@ -55,7 +56,6 @@ class Layered:
         self.files[LOCK] = json_text(lock_data(self.resolution))
         data = blueprint_data(self.resolution, (), self.files, self.templates)
         data["stacks"] = [{key: stack[key] for key in ("name", "title", "file", "vault", "outputs", "references")} for stack in stacks]
-        data["findings"] += [{"severity": f.severity, "message": f.message, "hint": f.hint} for f in host_findings(self.resolution)]
         data["routes"] = []
         self.files[MANIFEST] = json_text(data)
         return Rendering(self.files)
@@ -128,7 +128,7 @@ class Layered:
         values = {"services": services, **self._objects(stack, services)}
         self._put(file, self._stack_text(file, values), "templates/bundle/layers/stack.yml.j2")
         if file != self.traced:
-            self._check(file, services)
+            self._check(name, services)
         vault = self._vault(name)
         return {
             "name": name,
@@ -196,27 +196,35 @@ class Layered:
         kind, _, key = said.partition("/")
         return str(self.facts["outputs"][key]) if kind == "fact" else {"resource": f"{kind}/{key}"}
 
-    def _check(self, file: str, services: list[Plain]) -> None:
+    def _check(self, stack: str, services: list[Plain]) -> None:
         """Read the file as the program will, and compare it with what was resolved: free text can never have become structure."""
+        file = _stack_file(stack)
         spec = read_stack(self.files[file], self.slug, is_estate=True)
-        for service in services:
-            args = spec.services[service["key"]]
-            said = (
-                args.name,
-                args.image,
-                dict(args.labels),
-                args.endpoint_mode,
-                sorted(m.target for m in args.mounts),
-                list(args.constraints),
-            )
-            mounts = sorted([v["target"] for v in service["volumes"]] + [b["target"] for b in service["binds"]])
-            resolved = (service["name"], service["image"], service["labels"], service["endpoint_mode"], mounts, service["constraints"])
-            if said != resolved:
-                raise RenderError(
-                    f"{service['key']}: the file says {said!r}, resolved was {resolved!r}", hint="correct the template", where=file
-                )
         if set(spec.services) != {service["key"] for service in services}:
             raise RenderError("the file has other services than were resolved", hint="correct the template", where=file)
+        for service in services:
+            said, resolved = _said(spec.services[service["key"]]), self._resolved(stack, service)
+            wrong = next((part for part in resolved if said[part] != resolved[part]), None)
+            if wrong is not None:
+                raise RenderError(
+                    f"{service['key']}: {wrong}: the file says {said[wrong]!r}, resolved was {resolved[wrong]!r}",
+                    hint="correct the template",
+                    where=file,
+                )
+
+    def _resolved(self, stack: str, service: Plain) -> Plain:
+        """A service's parts as `_said` tells them, from what was resolved."""
+        volumes = [("volume", volume["name"], volume["target"], False) for volume in service["volumes"]]
+        return {
+            **{part: service[part] for part in ("name", "image", "labels", "endpoint_mode", "constraints", "max_per_node", "replicas")},
+            "hostname": service["hostname"],
+            "networks": sorted(self.facts["networks"][network] for network in service["networks"]),
+            "mounts": sorted(volumes + [("bind", b["source"], b["target"], b["read_only"]) for b in service["binds"]]),
+            "secrets": sorted((self._secret_name(item["source"], stack), item["target"]) for item in service["secrets"]),
+            "configs": sorted((item["name"], item["target"]) for item in service["configs"]),
+            "ports": [(port["target"], port["published"], "host") for port in service["ports"]],
+            "health": service["health"]["test"] if service["health"] else [],
+        }
 
     def _file(self, template: str, path: str, kind: str, values: Mapping[str, Any]) -> str:
         text = self.render_file(template, path, kind, values)
@@ -256,3 +264,23 @@ def _health(service: ServiceManifest) -> Plain | None:
         return None
     return {"test": list(health.test), "interval": f"{health.interval_s}s", "timeout": f"{health.timeout_s}s", "retries": health.retries,
             "start_period": f"{health.start_period_s}s"}  # fmt: skip
+
+
+def _said(args: ServiceArgs) -> Plain:
+    """What a file says of a service, part by part."""
+    return {
+        "name": args.name,
+        "image": args.image,
+        "labels": dict(args.labels),
+        "endpoint_mode": args.endpoint_mode,
+        "constraints": list(args.constraints),
+        "max_per_node": args.max_per_node,
+        "replicas": args.replicas,
+        "hostname": args.hostname,
+        "networks": sorted(network.name for network in args.networks),
+        "mounts": sorted((mount.type, mount.source, mount.target, mount.read_only) for mount in args.mounts),
+        "secrets": sorted((item.name, item.target) for item in args.secrets),
+        "configs": sorted((item.name, item.target) for item in args.configs),
+        "ports": [(port.target, port.published, port.mode) for port in args.ports],
+        "health": list(args.healthcheck.test) if args.healthcheck else [],
+    }

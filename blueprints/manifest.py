@@ -137,6 +137,7 @@ class AsFound:
         name: its whole Docker name.
         names: the whole Docker name of a volume or config, by its key in the manifest, where it is not the usual one.
         keeps_logs: whether Docker rotates its log; else the engine's default holds.
+        in_clear: where the layout has a secret in clear that is read from a file here, such as `environment TOKEN`.
     """
 
     name: str
@@ -150,6 +151,7 @@ class AsFound:
     driver_options: Mapping[str, str]
     keeps_logs: bool
     routers: tuple[Router, ...]
+    in_clear: tuple[str, ...] = ()
 
     @property
     def asks(self) -> tuple[str, ...]:
@@ -375,6 +377,7 @@ def _as_found(item: dict[str, Any]) -> AsFound:
         driver_options=item.get("driver_options") or {},
         keeps_logs=item.get("keeps_logs", True),
         routers=tuple(_router(name, router) for name, router in (item.get("routers") or {}).items()),
+        in_clear=tuple(item.get("in_clear", ())),
     )
 
 

@@ -127,6 +127,10 @@ class Profile:
         """It is several stacks, applied one after the other."""
         return bool(self.stacks)
 
+    def hosts_at(self, site: str, hostname: str) -> dict[str, str]:
+        """Every name of such a layout: `site` is where the web answers, `hostname` what the tools' names are made of."""
+        return {name: pattern.format(web=site, hostname=hostname) for name, pattern in self.hosts.items()}
+
 
 def read_profile(file: Path, rules: Mapping[Path_, Rule]) -> Profile:
     """One profile of a release.

@@ -11,6 +11,7 @@ from blueprints.access import WayIn, ways_in
 from blueprints.catalog import LOCAL, Catalog
 from blueprints.closure import Closure, answered_by, any_holds, close, required_by
 from blueprints.findings import Finding, findings_for
+from blueprints.findings_as_found import findings_as_found
 from blueprints.local import LocalPart, local_part, refuse_set_by_the_release
 from blueprints.lock import UNRESOLVED, Lock, LockedImage
 from blueprints.manifest import ImageManifest, Input, Manifest, SecretManifest, ServiceManifest
@@ -171,7 +172,7 @@ def resolve(needs: Needs, catalog: Catalog, lock: Lock | None = None, attachment
         secrets=_secrets(needs, catalog, components, lock),
         ways=ways,
         starting_data=_starting_data(needs, attachments or {}),
-        findings=findings_for(needs, ways, components, profile),
+        findings=(findings_as_found if profile.has_layers else findings_for)(needs, ways, components, profile),
         size=size,
         local=local.services if local else {},
     )

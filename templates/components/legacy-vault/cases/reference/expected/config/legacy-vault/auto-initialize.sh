@@ -16,6 +16,14 @@ server=$!
 unset AWS_SECRET_ACCESS_KEY
 trap 'kill "$server" 2> /dev/null || true; wait "$server" || true' INT TERM
 
+# Writes the keys from what the server answered when it was initialised. The answer goes last: a start that is cut off leaves it to the next.
+keep_keys() {
+  sed -n '/"unseal_keys_b64"/,/]/s/^ *"\([^"]*\)",*$/\1/p' "$keys/.init" > "$keys/unseal_keys"
+  sed -n '/"root_token"/s/.*: "\([^"]*\)".*/\1/p' "$keys/.init" | tr -d '\n' > "$keys/root_token"
+  rm -f "$keys/.init"
+  rmdir "$keys/.initialising" 2> /dev/null || true
+}
+
 give_up() { echo "vault: $1" >&2; kill "$server" 2> /dev/null || true; exit 1; }
 
 # 0 unsealed, 2 sealed; anything else is no answer yet. What it says tells whether there is data.
@@ -29,6 +37,7 @@ while :; do
   sleep 1
 done
 case "$said" in *'"initialized": true'*) has_data=yes ;; *) has_data=no ;; esac
+if [ "$has_data" = yes ] && grep -q '"root_token"' "$keys/.init" 2> /dev/null; then keep_keys; fi
 [ -s "$keys/unseal_keys" ] && has_keys=yes || has_keys=no
 
 case "$has_data $has_keys" in
@@ -37,11 +46,12 @@ case "$has_data $has_keys" in
   "no no")
     # Only one task may do this: the folder's lock is made by one of them.
     mkdir "$keys/.initialising" 2> /dev/null || give_up "another task is initialising, or was cut off while it did: look at $keys/.initialising"
-    vault operator init -key-shares=5 -key-threshold=3 -format=json > "$keys/.init" || give_up "could not be initialised"
-    sed -n '/"unseal_keys_b64"/,/]/s/^ *"\([^"]*\)",*$/\1/p' "$keys/.init" > "$keys/unseal_keys"
-    sed -n '/"root_token"/s/.*: "\([^"]*\)".*/\1/p' "$keys/.init" | tr -d '\n' > "$keys/root_token"
-    rm -f "$keys/.init"
-    rmdir "$keys/.initialising"
+    if ! vault operator init -key-shares=5 -key-threshold=3 -format=json > "$keys/.init"; then
+      rm -f "$keys/.init"
+      rmdir "$keys/.initialising"
+      give_up "could not be initialised"
+    fi
+    keep_keys
     echo "vault: initialised; five keys and the root token are in the folder of keys" ;;
 esac
 
