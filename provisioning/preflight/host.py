@@ -16,6 +16,7 @@ from provisioning.preflight.result import Result
 LEAST_VERSION = (20, 10)
 LEAST_FREE_MIB = 1024
 WANTED_FREE_MIB = 5 * 1024
+OTHER_SERVICE, OTHER_PROGRAM = "another service", "another program on this machine"
 _SHOWN = 4
 
 
@@ -60,7 +61,7 @@ class Host:
 
     Attributes:
         free_mib: room where Docker keeps its data; None where that is another machine's disk.
-        taken: entry port -> `another service` or `a program`; never by its name, which may be another tenant's.
+        taken: entry port -> OTHER_SERVICE or OTHER_PROGRAM; never by its name, which may be another tenant's.
         image_ids: reference -> id, of those that are there.
     """
 
@@ -98,7 +99,7 @@ def _holder(reader: HostReader, slug: str, own: Collection[str], port: int) -> s
     publishers = reader.publishers(port)
     if any(name.startswith(f"{slug}_") or name in own for name in publishers):
         return ""
-    return "another service" if publishers else "" if reader.is_port_free(port) else "a program"
+    return OTHER_SERVICE if publishers else "" if reader.is_port_free(port) else OTHER_PROGRAM
 
 
 def _free_mib(root: str) -> int | None:
@@ -145,8 +146,9 @@ def _disk(free_mib: int | None) -> Result:
 
 def _ports(taken: Mapping[int, str]) -> Iterator[Result]:
     for port, holder in taken.items():
-        words = f"Entry port {port} is taken by {holder}."
-        yield Result(f"host/port-{port}", "block", words, "Stop what listens there, or choose another port in the needs.", "access")
+        stop = f"Stop it (`ss -ltnp 'sport = :{port}'` names it)" if holder == OTHER_PROGRAM else "Stop what listens there"
+        words, remedy = f"Entry port {port} is taken by {holder}.", f"{stop}, or choose another port in the needs."
+        yield Result(f"host/port-{port}", "block", words, remedy, "access")
     if not taken:
         yield Result("host/ports", "pass", "The entry ports are free, or this organization's own.")
 

@@ -82,7 +82,7 @@ def test_a_port_that_is_in_use_on_the_machine_is_named_and_nothing_is_left(deplo
         deployed.ask(SET_NEEDS, TEXT=deployed.needs() + text.replace("  environment:\n    web:", "  environment:\n    bot:"))
         done = deployed.wait(deployed.asked_to_apply(deployed.planned()))
     assert done["state"] == "failed"
-    assert f"port {port} is taken by another program on this machine" in done["error"]["message"]
+    assert f"Entry port {port} is taken by another program on this machine" in done["error"]["message"]
     deployed.ask(SET_NEEDS, TEXT=deployed.needs())
     done = deployed.wait(deployed.asked_to_apply(deployed.planned()))
     assert done["state"] == "succeeded", done["error"]

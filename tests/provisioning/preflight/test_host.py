@@ -44,6 +44,9 @@ def test_too_little_memory_is_a_warning_with_both_numbers() -> None:
 def test_a_taken_port_blocks_and_names_no_other_tenant() -> None:
     found = judged(replace(GOOD, taken={8080: "another service"}))
     assert found["host/port-8080"].sentence == "Entry port 8080 is taken by another service."
+    assert found["host/port-8080"].remedy == "Stop what listens there, or choose another port in the needs."
+    found = judged(replace(GOOD, taken={8080: "another program on this machine"}))
+    assert found["host/port-8080"].remedy.startswith("Stop it (`ss -ltnp 'sport = :8080'` names it)")
     assert "host/ports" not in found
 
 
@@ -82,7 +85,7 @@ class FakeHost:
 
 def test_ones_own_ports_are_free_and_others_are_counted_never_named() -> None:
     host = read_host(FakeHost(), "demo", {"legacy"}, (79, 80, 81, 82, 83), ("web:1", "gone:1"))
-    assert host.taken == {81: "another service", 83: "a program"}
+    assert host.taken == {81: "another service", 83: "another program on this machine"}
     assert (host.memory_mib, dict(host.image_ids)) == (4096, {"web:1": "sha256:aa"})
     assert host.free_mib  # of the nearest folder that is there
 
