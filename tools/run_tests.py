@@ -24,7 +24,7 @@ REPORTS = ROOT / "test-results"
 EXAMPLES = {"SPROCKET_ANY_NEEDS": "500", "SPROCKET_EXAMPLES": "60"}  # random cases; `make unit` tries fewer
 GROUPS = {
     "unit": ("not engine and not browser and not soak", ("-n", "auto")),
-    "engine": ("engine and not soak", ("-n", "2", "--dist", "loadgroup")),
+    "engine": ("engine and not soak", ("-n", "2", "--dist", "loadscope", "-p", "tests.engine.groups")),
     "browser": ("browser and not soak", ()),
 }
 

@@ -1,9 +1,8 @@
-"""The stage of engine tests: one per module, on Docker objects of its own; and which files must not run beside each other."""
+"""The stage of engine tests: one per module, on Docker objects of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,25 +10,6 @@ from provisioning.materials import find_engine
 from tests.engine.bundles import MOUNTS
 from tests.engine.deployed import ControlPlane, deployed_plane
 from tests.engine.stage import EngineStage, engine_stage
-
-FOLDER = Path(__file__).parent
-
-# `make test` runs two engine tests at once, since most of the time they wait. A file's tests stay together, and so do these files':
-# one deployment is shared by some, and the machine has one port 80, one port 443 and one edge,
-# and the names of the older layout are fixed.
-TOGETHER = {
-    "deployed": ("test_changes", "test_local_additions", "test_neighbours", "test_runs", "test_verify"),
-    "machine": ("test_ways_in", "test_edge_routes", "test_shared_edge", "test_shared_bundle_alone", "test_legacy"),
-}
-_GROUP_OF = {file: group for group, files in TOGETHER.items() for file in files}
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests belong together; pytest-xdist keeps them on one worker."""
-    for item in items:
-        if item.path.parent == FOLDER:
-            item.add_marker(pytest.mark.xdist_group(_GROUP_OF.get(item.path.stem, item.path.stem)))
 
 
 @pytest.fixture(scope="module")
