@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 import pytest
+from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 # Most of the time an engine test waits. A file's tests stay together, and so do these files': one deployment is shared by some,
@@ -32,6 +33,6 @@ class ByGroup(LoadScopeScheduling):
         return group_of(nodeid)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config) -> LoadScopeScheduling:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """pytest-xdist's hook."""
-    return ByGroup(config)
+    return ByGroup(config, log)
