@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.engine.deployed import ControlPlane
+from tests.engine.taking_over import ADOPT, APPLY, LET_GO, PROPOSE
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 CANARY = "kq8ZtR4vWm2Xc7Lb9Ny3"
@@ -32,27 +33,6 @@ profile: legacy-22
 applications: stand-in
 access: {{canonical: localhost, localhost: {{host: sprocket.localhost}}}}
 """
-ADOPT = """
-from provisioning.importing.actions import adopt, look, prove
-done = adopt(org=org, live=look(org=org, only=ONLY), actor=alice)
-proof = prove(org=org, adoption=done)
-said = [note.message for note in look(org=org, only=ONLY).estate.all_remarks() if note.rule == "import.not-modelled"]
-say({"taken": dict(done.taken), "left": dict(done.left), "normalised": dict(done.normalised), "unknown": done.unknown,
-     "proof": proof.words(), "holds": proof.holds, "steps": dict(proof.steps), "said": said})
-"""
-PROPOSE = """
-from blueprints.actions import current_blueprint
-from provisioning.materials import rendering_of
-row = current_blueprint(org=org, actor=alice)
-plan = actions.propose(org=org, blueprint=row, actor=alice)
-say({"id": plan.pk, "steps": {s["resource"]: [s["op"], s.get("fields", [])] for s in plan.steps}, "files": dict(rendering_of(row).files), "state": plan.state})
-"""
-APPLY = """
-plan = Plan.objects.get(pk=ID)
-plan = actions.approve(plan=plan, actor=alice, reason="as it runs")
-run = actions.run_here(actions.apply(plan=plan, actor=alice, ring=False))
-say({**brief(run), "events": [e.message or e.resource for e in run.events.all()]})
-"""
 GONE = """
 from blueprints.actions import current_blueprint
 from sprocket_v2.errors import SprocketError
@@ -62,11 +42,6 @@ try:
     say({"where": "", "message": str([(s["resource"], s["op"]) for s in plan.steps]), "hint": ""})
 except SprocketError as error:
     say({"where": error.where, "message": error.message, "hint": error.hint})
-"""
-LET_GO = """
-from provisioning.importing.actions import un_adopt
-un_adopt(org=org, actor=alice)
-say([e.what for e in org.audit_events.all()][:3])
 """
 
 
@@ -161,7 +136,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory, ugly: Ugly) -> ControlPlane:
 
 def test_it_is_taken_over_without_a_change_and_let_go_without_a_change(plane: ControlPlane, ugly: Ugly) -> None:
     before = ugly.standing()
-    taken = plane.ask(ADOPT, ONLY=f"{ugly.mark}-.*")
+    taken = plane.ask(ADOPT, ONLY=f"{ugly.mark}-.*", FORMERLY="")
     assert taken["taken"] == {"service": 3, "network": 1, "volume": 1, "config": 1, "secret": 1}
     assert taken["unknown"] == 2
     assert taken["normalised"]

@@ -1,23 +1,33 @@
-"""The older layout's 22 services on a real swarm: three stacks in their order, a Vault that unseals itself, routes by name, and the way out."""
+"""The older layout's 22 services on a real swarm: three stacks in their order, a Vault that unseals itself, routes by name, taken over live, and the way out."""
 
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from provisioning.providers.swarm.client import connect
-from tests.engine.legacy_estate import VALUES, Estate22, docker, legacy_estate
+from tests.engine.deployed import ControlPlane
+from tests.engine.legacy_estate import APPLY_LIMIT_S, VALUES, Estate22, docker, legacy_estate
+from tests.engine.taking_over import ADOPT, LET_GO, PROPOSE
+from tests.engine.taking_over import APPLY as TAKE
 
 pytestmark = pytest.mark.engine
 VAULT, BROKER, REDIS, CORE = "vault", "prod-datastores-rmq-service", "prod-datastores-redis-redis-primary", "prod-sprocket-core-service"
 QUEUES = {f"prod-{name}" for name in ("core", "bot", "analytics", "matchmaking", "notifications", "ig", "submissions")} | {"main-celery"}
+OTHER = """
+from orgs.people import create_user
+alice = create_user(username="alice", admin=True)
+org_actions.create_organization(slug=SLUG, name="Taken over", actor=alice)
+"""
 ROUTES = {
     "sprocket.localhost": ("/", 200, "Sprocket"),
     "api.sprocket.localhost": ("/graphql", 400, "non-empty"),
@@ -144,6 +154,30 @@ def test_a_second_plan_changes_nothing_before_and_after_vault_was_restarted(esta
     assert estate.proposed()["steps"] == {}, "the engines of all three stacks were asked, since a version had moved"
 
 
+def test_another_control_plane_takes_the_22_over_as_they_run_with_0_changes_and_lets_them_go(
+    estate: Estate22, done: dict[str, Any], tmp_path: Path
+) -> None:
+    names = [service.name for service in connect().live_services(estate.slug)]
+    before = _standing(estate.slug)
+    other = ControlPlane(tmp_path / "data")
+    other.migrate()
+    other.ask(OTHER)
+    only = "|".join(re.escape(name) for name in names)
+    taken = other.ask(ADOPT, ONLY=only, FORMERLY=estate.slug, limit_s=APPLY_LIMIT_S)
+    assert taken["holds"], taken["proof"]
+    assert set(taken["steps"]) == {"import"}
+    assert taken["taken"]["service"] == len(names) == 22
+    assert len(set(taken["known"].values()) - {""}) == 22, "each is known as another one of the 22"
+    assert (taken["taken"]["network"], taken["taken"]["volume"] >= 15, taken["unknown"] >= 15) == (5, True, True)
+    first = other.ask(PROPOSE, limit_s=APPLY_LIMIT_S)
+    assert {step for step, _ in first["steps"].values()} == {"import"}
+    run = other.ask(TAKE, ID=first["id"], limit_s=APPLY_LIMIT_S)
+    assert run["state"] == "succeeded", run
+    assert other.ask(PROPOSE, limit_s=APPLY_LIMIT_S)["steps"] == {}
+    assert other.ask(LET_GO)[0] == "estate let go"
+    assert _standing(estate.slug) == before, "no version, specification or container is another one"
+
+
 def test_a_destroy_goes_backwards_and_leaves_the_volumes_which_a_purge_removes(estate: Estate22, done: dict[str, Any]) -> None:
     estate.stop_database()
     gone = estate.run("destroy")
@@ -154,6 +188,13 @@ def test_a_destroy_goes_backwards_and_leaves_the_volumes_which_a_purge_removes(e
     assert len(left) >= 15
     assert sorted(estate.purged()) == sorted(item.name for item in left)
     assert connect().live_objects(estate.slug) == []
+
+
+def _standing(slug: str) -> dict[str, Any]:
+    """Id, version, specification and containers of every service."""
+    names = [service.name for service in connect().live_services(slug)]
+    services = {s["Spec"]["Name"]: (s["ID"], s["Version"]["Index"], s["Spec"]) for s in json.loads(docker("service", "inspect", *names))}
+    return {"services": services, "containers": {s.name: sorted(t.container for t in s.running) for s in connect().live_services(slug)}}
 
 
 def _until(holds: Callable[[], bool], limit_s: float = 40.0) -> None:
