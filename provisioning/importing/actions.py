@@ -71,6 +71,20 @@ def look(*, org: Organization, docker_host: str = "", name: str = "live", former
     return read_live(connect(docker_host), secret_store.sealer().withhold_key(org.slug), name, mine=mine, only=only)
 
 
+def require_same_engine(docker_host: str) -> None:
+    """An estate is taken over on the engine that previews and applies then use.
+
+    Raises:
+        ApplyError: it is another one, or one of the two cannot be reached.
+    """
+    if docker_host and connect(docker_host).machine()["info"]["ID"] != connect().machine()["info"]["ID"]:
+        raise ApplyError(
+            f"{docker_host} is not the engine that previews and applies use",
+            hint=f"give DOCKER_HOST={docker_host} to this command, the pages and the workers; --engine alone is for --dry-run",
+            where="engine",
+        )
+
+
 def adopt(*, org: Organization, live: LiveEstate, actor: Any, via: str = "web") -> Adoption:  # noqa: ANN401 - rows
     """Keep a live estate as the organization's, and draw its blueprint: what runs, by the engine's ids.
 

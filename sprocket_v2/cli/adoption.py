@@ -32,8 +32,10 @@ def adopt_command(
 ) -> None:
     """Take over what runs on a swarm, as it is: nothing is changed, not even a label. Says what an apply would do, which is nothing."""
     found = organization(org)
-    from provisioning.importing.actions import adopt, look, prove, taken_over
+    from provisioning.importing.actions import adopt, look, prove, require_same_engine, taken_over
 
+    if not dry_run:
+        require_same_engine(engine)
     live = look(org=found, docker_host=engine, formerly=formerly, only=only)
     if dry_run:
         estate, left = taken_over(live)

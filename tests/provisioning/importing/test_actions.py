@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 
 from orgs.actions import current_needs, needs_of
 from orgs.models import Organization
-from provisioning.importing.actions import adopt, un_adopt
+from provisioning.importing.actions import adopt, require_same_engine, un_adopt
 from provisioning.importing.live import read_live
 from provisioning.models import Run
 from provisioning.states import RunKind, RunState
@@ -55,3 +55,23 @@ def test_a_volunteer_who_may_not_is_refused(demo: Organization, charlie: User) -
     for act in (lambda: adopt(org=demo, live=_live(STACK_DEPLOY), actor=charlie), lambda: un_adopt(org=demo, actor=charlie)):
         with pytest.raises(DeniedError):
             act()
+
+
+class _Called:
+    """An engine of which only the identity is asked."""
+
+    def __init__(self, identity: str) -> None:
+        self.identity = identity
+
+    def machine(self) -> dict[str, object]:
+        return {"info": {"ID": self.identity}}
+
+
+def test_another_engine_than_the_one_that_applies_is_refused_with_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    engines = {"": "A", "unix:///a.sock": "A", "unix:///b.sock": "B"}
+    monkeypatch.setattr("provisioning.importing.actions.connect", lambda host="": _Called(engines[host]))
+    require_same_engine("")
+    require_same_engine("unix:///a.sock")
+    with pytest.raises(ApplyError, match="not the engine that previews and applies use") as caught:
+        require_same_engine("unix:///b.sock")
+    assert "DOCKER_HOST=unix:///b.sock" in caught.value.hint
