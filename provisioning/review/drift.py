@@ -15,14 +15,13 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from blueprints.rendering import Rendering
 from orgs import access
 from orgs.actions import record
 from orgs.models import Organization
 from provisioning import layers
 from provisioning.docker_door import docker_reader
 from provisioning.layers import Operate
-from provisioning.live import adopted_of
+from provisioning.leftovers import found_beside
 from provisioning.materials import material, rendering_of
 from provisioning.models import Run, StackState, next_number
 from provisioning.review.facts import applied_blueprint
@@ -66,27 +65,16 @@ def look(org: Organization, name: str, operate: Operate, say: Callable[[str], No
     rendering = rendering_of(blueprint)
     with material(org, rendering, name) as stuff:
         seen = layers.preview(stuff, operate, keeps_plan=False, say=say, refresh=True, holds_lease=True)
-    live = [service.name for service in docker_reader().live_services(org.slug, adopted_of(rendering.files))]
-    return list(differences_of(seen.outcome.steps, known_services(rendering), live))
+    return list(differences_of(seen.outcome.steps, found_beside(org.slug, rendering, docker_reader())))
 
 
-def known_services(rendering: Rendering) -> frozenset[str]:
-    """Docker names of the services a rendering has."""
-    return frozenset(name for component in rendering.blueprint.get("components", ()) for name in component["services"])
-
-
-def differences_of(steps: Sequence[Mapping[str, Any]], known: frozenset[str], live: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """One difference for each step that would put something back, and for each service nobody applied. Pure.
-
-    Args:
-        known: names the applied blueprint has; empty where it does not say, and then nothing is called extra by its name.
-    """
+def differences_of(steps: Sequence[Mapping[str, Any]], strangers: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """One difference for each step that would put something back, and for each service nobody applied. Pure."""
     for step in steps:
         if step["op"] != "same":
             yield {"resource": step["resource"], "kind": _KINDS.get(step["op"], "changed"), "fields": list(step.get("fields") or ())}
-    for name in sorted(live) if known else ():
-        if name not in known:
-            yield {"resource": f"service/{name}", "kind": "extra", "fields": []}
+    for name in strangers:
+        yield {"resource": f"service/{name}", "kind": "extra", "fields": []}
 
 
 def keep(org: Organization, run: Run, differences: list[dict[str, Any]]) -> DriftReport:
