@@ -23,6 +23,7 @@ from provisioning import stream
 from provisioning import views as provisioning
 from provisioning.checks import views as checks
 from provisioning.migration import views as migration
+from provisioning.review import drift_views as drifting
 from provisioning.review import views as review
 
 View = Callable[..., Any]
@@ -97,10 +98,13 @@ ROUTES: tuple[Route, ...] = (
     Route(f"{ORG}plans/<int:number>/apply", "plan-apply", review.plan_apply, POST, "apply"),
     Route(f"{ORG}history", "history", review.history, GET, "read"),
     Route(f"{ORG}history/<int:number>/rollback", "rollback", review.rollback, POST, "propose"),
-    Route(f"{ORG}drift", "drift", review.drift_page, GET, "read"),
-    Route(f"{ORG}drift/look", "drift-look", review.drift_look, POST, "read"),
-    Route(f"{ORG}drift/put-back", "drift-put-back", review.drift_put_back, POST, "propose"),
-    Route(f"{ORG}drift/dismiss", "drift-dismiss", review.drift_dismiss, POST, "approve"),
+    Route(f"{ORG}drift", "drift", drifting.drift_page, GET, "read"),
+    Route(f"{ORG}drift/look", "drift-look", drifting.drift_look, POST, "read"),
+    Route(f"{ORG}drift/put-back", "drift-put-back", drifting.drift_put_back, POST, "propose"),
+    Route(f"{ORG}drift/dismiss", "drift-dismiss", drifting.drift_dismiss, POST, "approve"),
+    Route(f"{ORG}drift/adopt", "drift-adopt", drifting.drift_adopt, GET, "edit"),
+    Route(f"{ORG}drift/adopt/form", "drift-adopt-form", drifting.drift_adopt_form, GET, "edit"),
+    Route(f"{ORG}drift/adopt/save", "drift-adopt-save", drifting.drift_adopt_save, POST, "edit"),
     Route(f"{ORG}settings", "settings", review.settings_page, GET, "read"),
     Route(f"{ORG}settings/set", "settings-set", review.settings_set, POST, "members"),
     Route(f"{ORG}verify", "verify", provisioning.verify, POST, "read"),
