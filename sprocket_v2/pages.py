@@ -31,6 +31,8 @@ _BELONGS = {
     "ledger-decide": "organization",
     "drift-dismiss": "organization",
     "drift-adopt": "organization",
+    "removal": "organization",
+    "destroy": "organization",
     "drift-adopt-save": "organization",
     "drift-adopt-form": "needs",
     "blueprint": "compare",

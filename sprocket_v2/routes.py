@@ -24,6 +24,7 @@ from provisioning import views as provisioning
 from provisioning.checks import views as checks
 from provisioning.migration import views as migration
 from provisioning.review import drift_views as drifting
+from provisioning.review import removal_views as removing
 from provisioning.review import views as review
 
 View = Callable[..., Any]
@@ -108,7 +109,8 @@ ROUTES: tuple[Route, ...] = (
     Route(f"{ORG}settings", "settings", review.settings_page, GET, "read"),
     Route(f"{ORG}settings/set", "settings-set", review.settings_set, POST, "members"),
     Route(f"{ORG}verify", "verify", provisioning.verify, POST, "read"),
-    Route(f"{ORG}destroy", "destroy", provisioning.destroy, POST, "destroy"),
+    Route(f"{ORG}remove", "removal", removing.removal_page, GET, "destroy"),
+    Route(f"{ORG}destroy", "destroy", removing.destroy, POST, "destroy"),
     Route(f"{ORG}runs", "runs", provisioning.runs, GET, "read"),
     Route(f"{ORG}runs/<int:number>", "run", provisioning.run_page, GET, "read"),
     Route(f"{ORG}runs/<int:number>/state", "run-state", provisioning.run_state, GET, "read"),

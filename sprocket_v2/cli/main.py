@@ -24,6 +24,7 @@ from sprocket_v2.cli import (
     migrations,
     organizations,
     preflight,
+    removal,
     review,
     ways,
 )
@@ -64,6 +65,7 @@ for commands in (
     deployments,
     adoption,
     review,
+    removal,
     preflight,
     check,
     backups,

@@ -44,7 +44,7 @@ def test_a_plan_names_the_leftover_and_its_apply_removes_that_alone(
 
     def delete_named(_swarm: object, name: str, **_more: object) -> None:
         removed.append(name)
-        docker.services[:] = [service for service in docker.services if service.name != name]
+        docker.remove("service", name)
 
     monkeypatch.setattr("provisioning.providers.swarm.service.delete_named", delete_named)
     run = actions.run_here(actions.apply(plan=actions.approve(plan=plan, actor=alice), actor=alice, ring=False))

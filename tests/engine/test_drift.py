@@ -1,0 +1,136 @@
+"""Drift of every kind on a real engine: found by field, put back by one ordinary plan, adopted into the needs."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from provisioning.live import live_fingerprint
+from provisioning.providers.swarm.client import connect
+from tests.engine.deployed import ControlPlane, deployed_plane
+
+pytestmark = pytest.mark.engine
+LOOK = """
+from provisioning.review.drift import standing
+run = actions.run_here(actions.request_run(org=org, kind="drift", actor=alice, ring=False))
+now = standing(org)
+say({**brief(run), "words": now.words, "found": now.report.differences if now.report else None})
+"""
+PUT_BACK = """
+from provisioning.review.facts import applied_blueprint
+plan = actions.plan_from(actions.request_run(org=org, kind="preview", actor=alice, blueprint=applied_blueprint(org), ring=False))
+actions.approve(plan=plan, actor=alice, reason="put back what somebody did by hand")
+say({"id": plan.pk, "steps": {s["resource"]: [s["op"], s["fields"]] for s in plan.steps}})
+"""
+ADOPT = """
+from provisioning.review.adoption import adopt
+revision, draft = adopt(org=org, actor=alice)
+say({"said": {d.key: d.new for d in draft.said}, "unsaid": {d.resource: d.why for d in draft.unsaid}})
+"""
+PLAN = """
+plan = actions.propose(org=org, blueprint=newest(), actor=alice)
+if plan.state == "proposed": actions.approve(plan=plan, actor=alice, reason="a test")
+say({"id": plan.pk, "state": plan.state, "steps": [[s["op"], s["resource"], s["fields"]] for s in plan.steps]})
+"""
+APPLY = "run = actions.run_here(actions.apply(plan=Plan.objects.get(pk=ID), actor=alice, ring=False)); say(brief(run))"
+HAND_MADE = "sprocket-by-hand/redis:1"
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A deployment of this file's own, and an image that nobody's release names."""
+    _docker("tag", "redis:7.0-bookworm", HAND_MADE)
+    try:
+        with deployed_plane(tmp_path_factory.mktemp("plane")) as made:
+            yield made
+    finally:
+        _docker("rmi", HAND_MADE)
+
+
+def _docker(*arguments: str) -> None:
+    subprocess.run(["docker", *arguments], check=True, capture_output=True, timeout=60)
+
+
+def _by_hand(plane: ControlPlane, service: str, change: Any) -> None:
+    connect()._change(f"{plane.slug}_{service}", change)
+
+
+def _container(spec: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = spec["TaskTemplate"]["ContainerSpec"]
+    return found
+
+
+def _extra(plane: ControlPlane) -> None:
+    """A service under the organization's label that no version has, as an old state leaves it behind."""
+    _docker(
+        "service", "create", "--detach", "--name", f"{plane.slug}_extra", "--label", f"sprocket.org={plane.slug}",
+        "--endpoint-mode", "dnsrr", "--no-resolve-image", "redis:7.0-bookworm", "sleep", "600",
+    )  # fmt: skip
+
+
+def _live(plane: ControlPlane, service: str) -> Any:
+    return connect().find("service", f"{plane.slug}_{service}")
+
+
+def test_all_seven_kinds_are_found_by_field_and_put_back_by_one_plan(plane: ControlPlane) -> None:
+    assert plane.ask(LOOK)["words"] == "in sync"
+    swarm = connect()
+    outbound = swarm.find("network", f"{plane.slug}_outbound")
+    assert outbound is not None
+    _by_hand(plane, "redis", lambda spec: _container(spec).update(Image=HAND_MADE))
+    _by_hand(plane, "api", lambda spec: _container(spec)["Env"].append("BY_HAND=1"))
+    _by_hand(plane, "web", lambda spec: spec["Mode"]["Replicated"].update(Replicas=2))
+    _by_hand(plane, "postgres", lambda spec: spec["Labels"].update({"by-hand": "yes"}))
+    _by_hand(plane, "backup", lambda spec: spec["TaskTemplate"]["Networks"].append({"Target": outbound["Id"]}))
+    swarm.remove("service", f"{plane.slug}_bot")
+    _extra(plane)
+    before = live_fingerprint(swarm, plane.slug)
+    seen = plane.ask(LOOK)
+    assert (seen["state"], seen["words"]) == ("succeeded", "drifted (7)"), seen
+    found = {item["resource"].removeprefix("service/"): (item["kind"], item["fields"]) for item in seen["found"]}
+    assert "image" in found["redis"][1]
+    assert found["api"] == ("changed", ["environment.BY_HAND"])
+    assert found["web"] == ("changed", ["replicas"])
+    assert found["postgres"] == ("changed", ["labels.by-hand"])
+    assert {field.partition("[")[0] for field in found["backup"][1]} == {"networks"}
+    assert found["bot"] == ("removed", [])
+    assert found[f"{plane.slug}_extra"] == ("extra", [])
+    assert live_fingerprint(swarm, plane.slug) == before, "a look changes nothing"
+
+    back = plane.ask(PUT_BACK)
+    changed = ("redis", "api", "web", "postgres", "backup")
+    expected = {f"service/{name}": "update" for name in changed} | {"service/bot": "create", f"service/{plane.slug}_extra": "delete"}
+    assert {resource: op for resource, (op, _) in back["steps"].items()} == expected
+    done = plane.ask(APPLY, ID=back["id"])
+    assert done["state"] == "succeeded", done["error"]
+    assert plane.ask(LOOK)["words"] == "in sync"
+    assert _live(plane, "extra") is None
+    assert _container(_live(plane, "redis")["Spec"])["Image"] == "redis:7.0-bookworm"
+
+
+def test_what_the_needs_can_say_is_adopted_and_stays_as_it_runs(plane: ControlPlane) -> None:
+    _by_hand(plane, "redis", lambda spec: _container(spec).setdefault("Env", []).append("BY_HAND=1"))
+    _by_hand(plane, "web", lambda spec: spec["Mode"]["Replicated"].update(Replicas=2))
+    _by_hand(plane, "postgres", lambda spec: spec["Labels"].update({"by-hand": "yes"}))
+    _extra(plane)
+    adopted = plane.ask(ADOPT)
+    assert adopted["said"].keys() == {"additions.environment.redis.BY_HAND", "options.web.copies", "additions.services.extra"}
+    assert adopted["said"]["options.web.copies"] == "2"
+    assert list(adopted["unsaid"]) == ["service/postgres"]
+    assert "labels say whose a service is" in adopted["unsaid"]["service/postgres"]
+
+    plan = plane.ask(PLAN)
+    steps = {resource: (op, fields) for op, resource, fields in plan["steps"]}
+    assert "service/redis" not in steps, "what was adopted is as the needs have it"
+    assert "service/web" not in steps
+    assert steps["service/postgres"] == ("update", ["labels.by-hand"])
+    assert (steps["service/local_extra"][0], steps[f"service/{plane.slug}_extra"][0]) == ("create", "delete")
+    done = plane.ask(APPLY, ID=plan["id"])
+    assert done["state"] == "succeeded", done["error"]
+    assert "BY_HAND=1" in _container(_live(plane, "redis")["Spec"])["Env"]
+    assert _live(plane, "extra") is None
+    assert _live(plane, "local_extra")["Spec"]["TaskTemplate"]["ContainerSpec"]["Args"] == ["sleep", "600"]
+    assert plane.ask(LOOK)["words"] == "in sync"
