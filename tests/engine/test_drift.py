@@ -1,4 +1,4 @@
-"""Drift of every kind on a real engine: found by field, put back by one ordinary plan, adopted into the needs."""
+"""Drift of every kind on a real engine: found by field, put back by one ordinary plan, adopted into the needs; at last its removal."""
 
 from __future__ import annotations
 
@@ -36,6 +36,12 @@ if plan.state == "proposed": actions.approve(plan=plan, actor=alice, reason="a t
 say({"id": plan.pk, "state": plan.state, "steps": [[s["op"], s["resource"], s["fields"]] for s in plan.steps]})
 """
 APPLY = "run = actions.run_here(actions.apply(plan=Plan.objects.get(pk=ID), actor=alice, ring=False)); say(brief(run))"
+INVENTORY = """
+from provisioning.review.removal import inventory
+found = inventory(org)
+say({"goes": [i.name for i in found.goes], "stays": [i.name for i in found.stays], "orphans": [i.name for i in found.orphans]})
+"""
+DESTROY = "run = actions.run_here(actions.destroy(org=org, actor=alice, ring=False)); say(brief(run))"
 HAND_MADE = "sprocket-by-hand/redis:1"
 
 
@@ -134,3 +140,34 @@ def test_what_the_needs_can_say_is_adopted_and_stays_as_it_runs(plane: ControlPl
     assert _live(plane, "extra") is None
     assert _live(plane, "local_extra")["Spec"]["TaskTemplate"]["ContainerSpec"]["Args"] == ["sleep", "600"]
     assert plane.ask(LOOK)["words"] == "in sync"
+
+
+def test_a_removal_takes_orphans_too_keeps_the_data_and_a_purge_is_a_second_act(plane: ControlPlane) -> None:
+    orphan = {name: f"{plane.slug}_orphan_{name}" for name in ("service", "network", "volume")}
+    label = ("--label", f"sprocket.org={plane.slug}")
+    stranger = f"{plane.slug}stranger"
+    _docker("network", "create", "--driver", "overlay", *label, orphan["network"])
+    _docker("volume", "create", *label, orphan["volume"])
+    _docker("volume", "create", stranger)
+    _docker(
+        "service", "create", "--detach", "--name", orphan["service"], *label, "--endpoint-mode", "dnsrr", "--no-resolve-image",
+        "--network", orphan["network"], "redis:7.0-bookworm", "sleep", "600",
+    )  # fmt: skip
+    try:
+        found = plane.ask(INVENTORY)
+        assert set(orphan.values()) <= set(found["orphans"])
+        assert f"{plane.slug}_redis" in found["goes"]
+        assert {f"{plane.slug}_postgres_data", orphan["volume"]} <= set(found["stays"])
+        assert stranger not in found["goes"] + found["stays"]
+        gone = plane.ask(DESTROY)
+        assert gone["state"] == "succeeded", gone["error"]
+        swarm = connect()
+        assert swarm.live_services(plane.slug) == []
+        assert sorted(item.name for item in swarm.live_objects(plane.slug)) == sorted(found["stays"])
+        assert swarm.find("volume", stranger) is not None
+        purged = plane.ask("from provisioning.purge import purge; say(purge(org=org, actor=alice))")
+        assert sorted(purged) == sorted(found["stays"])
+        assert swarm.live_objects(plane.slug) == []
+        assert swarm.find("volume", stranger) is not None
+    finally:
+        _docker("volume", "rm", stranger)
