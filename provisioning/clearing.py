@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from provisioning.inventory import Item
 from sprocket_v2.errors import ApplyError
@@ -17,6 +17,10 @@ class Hands(Protocol):
 
     def remove(self, kind: str, name: str) -> None:
         """Remove an object; one that is gone is no error."""
+        ...
+
+    def find(self, kind: str, name: str) -> Mapping[str, Any] | None:
+        """An object by name; None when it is gone."""
         ...
 
 
@@ -38,13 +42,21 @@ def clear(
     """
     limit = time.monotonic() + limit_s
     for item in items:
-        while True:
-            try:
-                hands.remove(item.kind, item.name)
-                break
-            except ApplyError:  # in use until its last task is gone
-                if time.monotonic() > limit:
-                    raise
-                beat()
-                time.sleep(0.2)
-        say(f"removed {item.words}, which the engine did not know")
+        _removed(hands, item, limit, beat)
+        say(f"removed {item.words}")
+
+
+def _removed(hands: Hands, item: Item, limit: float, beat: Callable[[], None]) -> None:
+    """Until it is gone: it may be in use until its last task is, and a network is listed for a moment after Docker took its removal."""
+    while True:
+        problem: ApplyError | None = None
+        try:
+            hands.remove(item.kind, item.name)
+        except ApplyError as error:
+            problem = error
+        if hands.find(item.kind, item.name) is None:
+            return
+        if time.monotonic() > limit:
+            raise problem or ApplyError(f"{item.words} does not go away", hint="`docker events` says what holds it", where=item.name)
+        beat()
+        time.sleep(0.2)

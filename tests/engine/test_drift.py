@@ -1,13 +1,17 @@
-"""Drift of every kind on a real engine: found by field, put back by one ordinary plan, adopted into the needs; at last its removal."""
+"""Drift of every kind on a real engine: found by field, put back by one ordinary plan, adopted into the needs; other templates
+rolled out to what runs; at last its removal."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from blueprints.catalog import TEMPLATES
 from provisioning.live import live_fingerprint
 from provisioning.providers.swarm.client import connect
 from tests.engine.deployed import ControlPlane, deployed_plane
@@ -42,6 +46,20 @@ found = inventory(org)
 say({"goes": [i.name for i in found.goes], "stays": [i.name for i in found.stays], "orphans": [i.name for i in found.orphans]})
 """
 DESTROY = "run = actions.run_here(actions.destroy(org=org, actor=alice, ring=False)); say(brief(run))"
+OTHER_TEMPLATES = """
+from dataclasses import asdict
+from pathlib import Path
+from blueprints import catalog
+catalog.load_catalog.__defaults__ = (Path(FOLDER),)
+from provisioning.releases import actions as releases
+"""
+ROLL_OUT = f"""{OTHER_TEMPLATES}
+roll_out = releases.begin(actor=alice, slugs=[SLUG], reason="more memory for Redis", via="cli")
+limit = time.monotonic() + 90
+while roll_out.state == "running" and time.monotonic() < limit: releases.advance(roll_out, here=True)
+members = [[m.wave, m.state, [[s["op"], s["resource"]] for s in m.plan.steps] if m.plan else m.why] for m in roll_out.members.all()]
+say({{"state": roll_out.state, "why": roll_out.why_stopped, "members": members}})
+"""
 HAND_MADE = "sprocket-by-hand/redis:1"
 
 
@@ -73,7 +91,7 @@ def _extra(plane: ControlPlane) -> None:
     """A service under the organization's label that no version has, as an old state leaves it behind."""
     _docker(
         "service", "create", "--detach", "--name", f"{plane.slug}_extra", "--label", f"sprocket.org={plane.slug}",
-        "--endpoint-mode", "dnsrr", "--no-resolve-image", "redis:7.0-bookworm", "sleep", "600",
+        "--endpoint-mode", "dnsrr", "--stop-grace-period", "1s", "--no-resolve-image", "redis:7.0-bookworm", "sleep", "600",
     )  # fmt: skip
 
 
@@ -95,7 +113,7 @@ def test_all_seven_kinds_are_found_by_field_and_put_back_by_one_plan(plane: Cont
     _extra(plane)
     before = live_fingerprint(swarm, plane.slug)
     seen = plane.ask(LOOK)
-    assert (seen["state"], seen["words"]) == ("succeeded", "drifted (7)"), seen
+    assert (seen["state"], seen["words"]) == ("succeeded", "drifted (7)"), seen["found"]
     found = {item["resource"].removeprefix("service/"): (item["kind"], item["fields"]) for item in seen["found"]}
     assert "image" in found["redis"][1]
     assert found["api"] == ("changed", ["environment.BY_HAND"])
@@ -142,6 +160,25 @@ def test_what_the_needs_can_say_is_adopted_and_stays_as_it_runs(plane: ControlPl
     assert plane.ask(LOOK)["words"] == "in sync"
 
 
+def test_other_templates_are_rolled_out_and_verified(plane: ControlPlane, tmp_path: Path) -> None:
+    """A release whose Redis may use more memory; everything else writes the same files."""
+    templates = tmp_path / "templates"
+    shutil.copytree(TEMPLATES, templates)
+    manifest = templates / "components" / "redis" / "component.yaml"
+    before, after = "    default: 128\n", "    default: 136\n"
+    assert before in manifest.read_text()
+    manifest.write_text(manifest.read_text().replace(before, after, 1))
+    seen = plane.ask(f"{OTHER_TEMPLATES}\nsay(asdict(releases.outlook_for(org)))", FOLDER=str(templates))
+    assert (seen["state"], [row["service"] for row in seen["services"]]) == ("clean", ["redis"]), seen
+    done = plane.ask(ROLL_OUT, FOLDER=str(templates))
+    assert done["state"] == "done", done
+    [[wave, state, steps]] = done["members"]
+    assert (wave, state) == (1, "verified")
+    assert ["update", "service/redis"] in steps
+    assert {resource for _, resource in steps if resource.startswith("service/")} == {"service/redis"}
+    assert _live(plane, "redis")["Spec"]["TaskTemplate"]["Resources"]["Limits"]["MemoryBytes"] == 136 * 2**20
+
+
 def test_a_removal_takes_orphans_too_keeps_the_data_and_a_purge_is_a_second_act(plane: ControlPlane) -> None:
     orphan = {name: f"{plane.slug}_orphan_{name}" for name in ("service", "network", "volume")}
     label = ("--label", f"sprocket.org={plane.slug}")
@@ -150,7 +187,7 @@ def test_a_removal_takes_orphans_too_keeps_the_data_and_a_purge_is_a_second_act(
     _docker("volume", "create", *label, orphan["volume"])
     _docker("volume", "create", stranger)
     _docker(
-        "service", "create", "--detach", "--name", orphan["service"], *label, "--endpoint-mode", "dnsrr", "--no-resolve-image",
+        "service", "create", "--detach", "--name", orphan["service"], *label, "--endpoint-mode", "dnsrr", "--stop-grace-period", "1s", "--no-resolve-image",
         "--network", orphan["network"], "redis:7.0-bookworm", "sleep", "600",
     )  # fmt: skip
     try:

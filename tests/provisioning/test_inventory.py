@@ -51,7 +51,7 @@ def test_everything_a_bundle_has_is_known() -> None:
 
 
 class _Docker:
-    """Refuses each name so many times, as a network whose last task is not gone yet."""
+    """Refuses each name so many times, as a network whose last task is not gone yet, and still lists it once after that."""
 
     def __init__(self, refusals: dict[str, int]) -> None:
         self.refusals, self.removed = refusals, list[str]()
@@ -62,11 +62,17 @@ class _Docker:
             raise ApplyError(f"{name} is in use", hint="wait")
         self.removed.append(f"{kind}/{name}")
 
+    def find(self, kind: str, name: str) -> dict[str, str] | None:
+        listed = self.removed.count(f"{kind}/{name}") < (2 if kind == "network" else 1)
+        return {"Name": name} if listed else None
 
-def test_what_is_in_use_is_waited_for_with_a_limit() -> None:
+
+def test_what_is_in_use_or_still_listed_is_waited_for_with_a_limit() -> None:
     items, beats = [Item("service", "a"), Item("network", "n")], list[int]()
     docker = _Docker({"n": 2})
     clear(docker, items, beat=lambda: beats.append(1))
-    assert (docker.removed, len(beats)) == (["service/a", "network/n"], 2)
+    assert (docker.removed, len(beats)) == (["service/a", "network/n", "network/n"], 3)
     with pytest.raises(ApplyError, match="n is in use"):
         clear(_Docker({"n": 9}), items, limit_s=0.0)
+    with pytest.raises(ApplyError, match="network n does not go away"):
+        clear(_Docker({}), items, limit_s=0.0)
