@@ -253,7 +253,7 @@ def test_an_import_that_cannot_be_is_refused_in_words(terminal: Terminal, argume
 
 def test_a_release_is_looked_at_for_all_and_rolled_out_to_those_that_are_clean(terminal: Terminal) -> None:
     found = terminal.json("release", "status")
-    assert [(row["organization"], row["outlook"]["state"]) for row in found["organizations"]][0] == ("demo", "not deployed")
+    assert next((row["organization"], row["outlook"]["state"]) for row in found["organizations"]) == ("demo", "not deployed")
     assert found["roll_out"] is None
     assert "demo" in terminal.run("release", "status")
     terminal.run("release", "roll-out", "--yes", "--reason", "newer templates", code=1)
