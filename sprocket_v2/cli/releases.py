@@ -32,15 +32,21 @@ def release_status(
     from provisioning.releases.actions import installed_release, outlooks
 
     found = [(org, outlook, _steps(org) if steps and outlook.state == "clean" else None) for org, outlook in outlooks()]
-    rows = [
-        (org.slug, o.state, o.before or "-", o.worst or "-", o.why or f"{o.files} files, {len(o.services)} services") for org, o, _ in found
-    ]
+    rows = [(org.slug, o.state, o.before or "-", o.worst or "-", o.why or _counted(o)) for org, o, _ in found]
     words = [f"Templates here: {installed_release()}", table(rows, ("organization", "upgrade", "from", "at worst", ""))]
     for org, outlook, engine in found:
         words += [f"  {org.slug} {row['service']}: {row['disruption']}, {', '.join(row['because'])}" for row in outlook.services]
         words += [f"  {org.slug} {step['op']} {step['resource']}" for step in engine or ()]
     data = [{"organization": org.slug, "outlook": o, "worst": o.worst, "steps": engine} for org, o, engine in found]
     out.result({"release": installed_release(), "organizations": data, "roll_out": _newest()}, "\n".join(words))
+
+
+def _counted(outlook: Any) -> str:  # noqa: ANN401 - provisioning.releases.outlook.Outlook
+    if outlook.state != "clean":
+        return ""
+    services = len(outlook.services)
+    files = f"{outlook.files} file{'' if outlook.files == 1 else 's'}"
+    return f"{files}, {services} service{'' if services == 1 else 's'}"
 
 
 def _steps(org: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - a row
