@@ -15,11 +15,13 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from blueprints.layers import layers_of
+from blueprints.rendering import Rendering
 from orgs import access
 from orgs.actions import record
 from orgs.models import Organization
 from provisioning import layers
-from provisioning.docker_door import docker_reader
+from provisioning.docker_door import docker_hands, docker_reader
 from provisioning.layers import Operate
 from provisioning.leftovers import found_beside
 from provisioning.materials import material, rendering_of
@@ -65,7 +67,36 @@ def look(org: Organization, name: str, operate: Operate, say: Callable[[str], No
     rendering = rendering_of(blueprint)
     with material(org, rendering, name) as stuff:
         seen = layers.preview(stuff, operate, keeps_plan=False, say=say, refresh=True, holds_lease=True)
-    return list(differences_of(seen.outcome.steps, found_beside(org.slug, rendering, docker_reader())))
+    found = differences_of(seen.outcome.steps, found_beside(org.slug, rendering, docker_reader()))
+    return list(dated(found, _service_names(rendering), _changed_at))
+
+
+def _service_names(rendering: Rendering) -> dict[str, str]:
+    """Docker names of services by the resource a step names: `service/web`, or `layer_1/service/vault`."""
+    found: dict[str, str] = {}
+    for layer in layers_of(rendering):
+        prefix = f"{layer.name}/" if layer.name else ""
+        found |= {f"{prefix}service/{key}": args.name for key, args in layer.stack.services.items()}
+    return found
+
+
+def _changed_at(name: str) -> str:
+    """When Docker says that a service was changed last, hands and Docker's own roll-backs included; empty when it is gone."""
+    found = docker_hands().find("service", name) or {}
+    return str(found.get("UpdatedAt", ""))[:19]
+
+
+def dated(differences: Iterable[dict[str, Any]], names: Mapping[str, str], changed_at: Callable[[str], str]) -> Iterator[dict[str, Any]]:
+    """Each difference with what can be known of when: nothing of what is gone, nor of what is no service. Pure.
+
+    Args:
+        names: resource -> Docker name; that of an extra service is in its resource.
+        changed_at: Docker name -> moment in UTC, or empty.
+    """
+    for item in differences:
+        name = names.get(item["resource"], item["resource"].removeprefix("service/") if item["kind"] == "extra" else "")
+        at = changed_at(name) if name and item["kind"] != "removed" else ""
+        yield {**item, "at": at} if at else item
 
 
 def differences_of(steps: Sequence[Mapping[str, Any]], strangers: Iterable[str]) -> Iterator[dict[str, Any]]:

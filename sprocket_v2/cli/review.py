@@ -158,8 +158,11 @@ def drift_command(
         raise VerifyError(str(error.get("message", "the look failed")), hint=str(error.get("hint", "")), where=org)
     now = standing(row)
     found = now.report.differences if now.report else []
-    rows = [(d["kind"], d["resource"], ", ".join(d["fields"])) for d in found]
-    out.result({"state": now.state, "differences": found}, now.words + (f"\n{table(rows, ('', 'resource', 'fields'))}" if rows else ""))
+    rows = [(d["kind"], d["resource"], ", ".join(d["fields"]), d.get("at", "")) for d in found]
+    out.result(
+        {"state": now.state, "differences": found},
+        now.words + (f"\n{table(rows, ('', 'resource', 'fields', 'last changed (UTC)'))}" if rows else ""),
+    )
     raise typer.Exit(FAILED if code and found else DONE)
 
 

@@ -116,6 +116,7 @@ def test_all_seven_kinds_are_found_by_field_and_put_back_by_one_plan(plane: Cont
     seen = plane.ask(LOOK)
     assert (seen["state"], seen["words"]) == ("succeeded", "drifted (7)"), seen["found"]
     found = {item["resource"].removeprefix("service/"): (item["kind"], item["fields"]) for item in seen["found"]}
+    assert {item["resource"] for item in seen["found"] if not item.get("at")} == {"service/bot"}, "of what is gone nothing is known"
     assert "image" in found["backup"][1]
     assert found["traefik"] == ("changed", ["environment.BY_HAND"])
     assert found["web"] == ("changed", ["replicas"])

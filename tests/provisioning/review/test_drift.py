@@ -69,6 +69,23 @@ def test_each_step_that_would_put_something_back_is_a_difference() -> None:
     assert list(drift.differences_of([], [])) == []
 
 
+def test_a_difference_says_when_where_docker_knows() -> None:
+    found = [
+        {"resource": "layer_1/service/web", "kind": "changed"},
+        {"resource": "service/demo_stranger", "kind": "extra"},
+        {"resource": "service/bot", "kind": "removed"},
+        {"resource": "network/data", "kind": "changed"},
+    ]
+    names = {"layer_1/service/web": "demo_web", "service/bot": "demo_bot"}
+    assert [item.get("at") for item in drift.dated(found, names, lambda name: f"at {name}")] == [
+        "at demo_web",
+        "at demo_stranger",
+        None,
+        None,
+    ]
+    assert list(drift.dated(found, names, lambda _name: "")) == found
+
+
 @pytest.mark.parametrize(
     ("differences", "until", "state"),
     [([], None, "in sync"), ([1], None, "drifted"), ([1], date(2026, 5, 2), "dismissed"), ([1], date(2026, 5, 1), "dismissed"),
