@@ -36,6 +36,11 @@ def needs_form(request: HttpRequest, org: Organization) -> HttpResponse:
     return _form_page(request, org, data, {}, revision)
 
 
+def draft_page(request: HttpRequest, org: Organization, data: dict[str, Any]) -> HttpResponse:
+    """The form filled with a draft of answers that nobody has saved yet."""
+    return _form_page(request, org, data, {}, current_needs(org), is_draft=True)
+
+
 def _first_answers(org: Organization) -> dict[str, Any]:
     start = {**_START, "name": org.name, "slug": org.slug}
     start["access"] = {"canonical": "localhost", "localhost": {"host": f"{org.slug}.localhost", "port": 8080}}
@@ -128,6 +133,8 @@ def _form_page(
     errors: dict[str, str],
     revision: NeedsRevision | None,
     status: int = 200,
+    *,
+    is_draft: bool = False,
 ) -> HttpResponse:
     catalog = load_catalog()
     look, problem = None, None
@@ -143,7 +150,7 @@ def _form_page(
     }
     shown = {question.key for group in groups for question in group.questions} | {g.switch.key for g in groups if g.switch}
     context = {
-        "org": org, "groups": groups, "look": look, "problem": problem, "revision": revision, "errors": errors,
+        "org": org, "groups": groups, "look": look, "is_draft": is_draft, "problem": problem, "revision": revision, "errors": errors,
         "detail_errors": any(key.startswith(("options.", "additions.")) for key in errors),
         "other_errors": [text for key, text in errors.items() if key not in shown], "files": sorted(attachments_of(org)),
     }  # fmt: skip

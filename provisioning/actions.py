@@ -98,6 +98,8 @@ def preview_now(*, org: Organization, rendering: Rendering, on_event: OnEvent | 
             raise _error_from(PreviewError, error.error) from None
         finally:
             shutil.rmtree(stuff.run_dir, ignore_errors=True)
+        if basis == "live":
+            outcome = planning.with_leftovers(org, rendering, outcome)
         missing = tuple(item.name for item in secret_store.missing_secrets(org, stuff.wanted))
     words, warning = effect.words if effect else "", virtual_ip_warning(rendering)
     return PreviewResult(basis, outcome.changes, outcome.steps, missing, outcome.duration_s, words, warning)

@@ -355,22 +355,20 @@ def has_a_database(slug: str) -> bool:
     return any(item.kind == "volume" and item.name == f"{slug}_postgres_data" for item in docker_hands().live_objects(slug))
 
 
-def before_purge(*, org: Organization, actor: Any, via: str = "cli") -> Backup | None:  # noqa: ANN401 - rows
-    """A last backup, kept here; None where there is no database to lose.
-
-    Raises:
-        ApplyError: it cannot be made. Whoever goes on without one has to say so.
-    """
+def before_destroy(*, org: Organization, actor: Any, via: str = "cli") -> tuple[Backup | None, str]:  # noqa: ANN401 - rows
+    """A last backup, kept here, while the database still runs; or in words why there is none. The data itself stays either way."""
     if not has_a_database(org.slug):
-        return None
+        return None, ""
     try:
-        return take(org=org, actor=actor, reason="before-purge", copy=True, via=via)
+        return take(org=org, actor=actor, reason="before-destroy", copy=True, via=via), ""
     except ApplyError as error:
-        raise ApplyError(
-            f"no backup could be taken first: {error.message}",
-            hint="deploy it again and repeat, or add --without-backup to lose the data",
-            where=error.where,
-        ) from None
+        return None, f"no backup could be taken first: {error.message}"
+
+
+def last_kept(slug: str) -> Backup | None:
+    """The newest good backup that is kept here."""
+    good = [item for item in backups.kept(kept_folder(slug)) if item.is_good]
+    return max(good, key=lambda item: item.name, default=None)
 
 
 def before_apply(org: Organization, steps: Sequence[Any], risky: Sequence[str], beat: Callable[[], None]) -> str:

@@ -17,11 +17,13 @@ from blueprints.models import Blueprint
 from blueprints.rendering import STACK, Rendering
 from orgs.models import Organization
 from provisioning import backup_actions, layers, leases, planning, secret_store
+from provisioning.clearing import clear
 from provisioning.collect import collect
-from provisioning.docker_door import docker_reader
+from provisioning.docker_door import docker_hands, docker_reader
 from provisioning.engine_events import Event
 from provisioning.host_edge import actions as host_edge
 from provisioning.host_edge.claims import Shared, shared_of
+from provisioning.inventory import counted, inventory_of, wrong_after
 from provisioning.layers import EngineError
 from provisioning.live import adopted_of, live_fingerprint
 from provisioning.materials import material, rendering_of
@@ -179,12 +181,27 @@ class _Execution:
 
     def _destroy(self) -> None:
         blueprint = secret_store.stack_state(self.org).applied_blueprint or self.run.blueprint or _last_tried(self.org)
+        rendering = rendering_of(blueprint) if blueprint else None
+        before = inventory_of(docker_reader(), self.org.slug, rendering)
+        if rendering is None and not before.goes:
+            raise ApplyError("nothing is deployed", hint="propose, approve and apply a blueprint first", where=self.org.slug)
+        self.recorder.say(f"to go: {counted(before.goes)}; to stay: {counted(before.stays)}")
         host_edge.leave(org=self.org, beat=self.recorder.beat, say=self.recorder.say)
-        outcome = self._without_plan("destroy", blueprint)
+        outcome = self._without_plan("destroy", blueprint) if blueprint else Outcome(ok=True)
+        left = inventory_of(docker_reader(), self.org.slug, rendering).goes
+        clear(docker_hands(), left, beat=self.recorder.beat, say=self.recorder.say)
+        wrong = wrong_after(before, inventory_of(docker_reader(), self.org.slug, rendering))
         self._remember(state_digest=outcome.state_digest, live_fingerprint="", applied_digest="", applied_blueprint=None, last_verdict=None)
         stale = Plan.objects.for_org(self.org).filter(state__in=[PlanState.PROPOSED, PlanState.APPROVED])
         stale.update(state=PlanState.STALE, reason="the deployment was removed meanwhile")
-        self._ended(RunState.SUCCEEDED, changes=dict(outcome.changes))
+        changes = {**outcome.changes, **({"leftover": len(left)} if left else {})}
+        if wrong:
+            hint = "look at it (`docker service ls`, `docker volume ls`), then remove the deployment again: it takes what is left"
+            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+            self._ended(RunState.FAILED, error={"kind": "removal", "message": f"{wrong[0]}{more}", "hint": hint}, changes=changes)
+            return
+        self.recorder.say(f"looked: gone are {counted(before.goes)}; still there are {counted(before.stays)}")
+        self._ended(RunState.SUCCEEDED, changes=changes)
 
     def _verify(self) -> None:
         blueprint = secret_store.stack_state(self.org).applied_blueprint

@@ -15,7 +15,8 @@ from django.db.models.functions import Now
 from orgs.models import Organization, OrgQuerySet
 from provisioning.host_edge.rows import EdgeMember, EntryClaim, HostEdge  # noqa: F401 - Django looks for rows here
 from provisioning.migration.rows import Migration, MigrationStep  # noqa: F401 - and here
-from provisioning.review.rows import Announcement, DriftReport, PlanComment, ReviewRules  # noqa: F401
+from provisioning.releases.rows import RollOut, RollOutMember  # noqa: F401 - and here
+from provisioning.review.rows import Announcement, DriftReport, PlanComment, RemovalRequest, ReviewRules  # noqa: F401
 from provisioning.states import FINISHED, PlanState, RunKind, RunState, plan_may_move, run_may_move
 
 

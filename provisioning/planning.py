@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
@@ -11,7 +12,7 @@ from blueprints.layers import layers_of
 from blueprints.models import Blueprint
 from blueprints.rendering import MANIFEST, STACK, Rendering
 from orgs.models import Organization
-from provisioning import layers, secret_store
+from provisioning import layers, leftovers, secret_store
 from provisioning.certificates import refuse_wrong_pairs
 from provisioning.docker_door import docker_reader
 from provisioning.host_edge.actions import effect_of
@@ -76,7 +77,7 @@ def make_plan(
         if basis == "live" and may_have_drifted(org, rendering):
             drift = layers.over_all("refresh", stuff, operate, say=say).steps
         seen = layers.preview(stuff, operate, basis=basis, say=say)
-    outcome = seen.outcome
+    outcome = with_leftovers(org, rendering, seen.outcome) if basis == "live" else seen.outcome
     return _store(
         org,
         blueprint,
@@ -91,6 +92,19 @@ def make_plan(
         edge=edge,
         review=review_of(org, blueprint, rendering, drift=drift, checks=checks),
     )
+
+
+def with_leftovers(org: Organization, rendering: Rendering, outcome: Outcome) -> Outcome:
+    """The engine's steps, and one for each service under the organization's label that neither it nor this version knows."""
+    extra = leftovers.leftover_steps(org.slug, leftovers.found_beside(org.slug, rendering, docker_reader()), outcome.steps)
+    return _and(outcome, extra)
+
+
+def _and(outcome: Outcome, extra: Sequence[Mapping[str, Any]]) -> Outcome:
+    if not extra:
+        return outcome
+    changes = {**outcome.changes, "delete": outcome.changes.get("delete", 0) + len(extra)}
+    return replace(outcome, steps=(*outcome.steps, *extra), changes=changes)
 
 
 def refuse_unfit_layers(org: Organization, rendering: Rendering) -> None:
@@ -217,7 +231,7 @@ def apply_plan(
     Raises:
         StaleError: something else would happen.
     """
-    engine_plan, state_digest = plan.engine_plan, plan.state_digest
+    engine_plan, state_digest, beside = plan.engine_plan, plan.state_digest, [s for s in plan.steps if s.get("type") == leftovers.LEFTOVER]
     if is_first_try:
         refuse_moved_objects(plan, stuff.rendering)
         _refuse_moved_states(plan, stuff)
@@ -225,8 +239,9 @@ def apply_plan(
     else:
         rest = layers.preview(stuff, operate, say=say, holds_lease=True)
         refuse_other_steps(plan.steps, rest.outcome.steps)
-        engine_plan, state_digest, predicted = rest.engine_plan, rest.outcome.state_digest, rest.outcome.steps
-    return layers.apply(stuff, operate, engine_plan, state_digest, say=say, after=after), predicted
+        engine_plan, state_digest, predicted = rest.engine_plan, rest.outcome.state_digest, (*rest.outcome.steps, *beside)
+    removed = leftovers.remove_leftovers_of(stuff.org.slug, beside, say)  # before the rest: they may hold ports it needs
+    return _and(layers.apply(stuff, operate, engine_plan, state_digest, say=say, after=after), removed), predicted
 
 
 def _refuse_moved_states(plan: Plan, stuff: Material) -> None:

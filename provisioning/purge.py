@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from typing import Any
 
 from django.db import transaction
@@ -11,6 +10,8 @@ from django.db import transaction
 from blueprints.models import Blueprint
 from orgs import access
 from orgs.actions import delete_organization, record
+from provisioning.clearing import clear
+from provisioning.inventory import Item
 from provisioning.materials import data_dir
 from provisioning.models import Plan, Run, StackState
 from sprocket_v2.errors import ApplyError
@@ -48,21 +49,10 @@ def remove_leftovers(slug: str, *, limit_s: float = 90.0) -> list[str]:
     from provisioning.providers.swarm.client import connect  # the Docker SDK is slow to import
 
     swarm = connect()
-    removed = []
-    for service in swarm.live_services(slug):
-        swarm.remove("service", service.name)
-        removed.append(service.name)
-    limit = time.monotonic() + limit_s
-    while found := swarm.live_objects(slug):
-        for item in found:
-            try:
-                swarm.remove(item.kind, item.name)
-                removed.append(item.name)
-            except ApplyError:  # in use until its last task is gone
-                if time.monotonic() > limit:
-                    raise
-        time.sleep(0.2)
-    return removed
+    found = [Item("service", service.name) for service in swarm.live_services(slug)]
+    found += [Item(item.kind, item.name) for item in swarm.live_objects(slug)]
+    clear(swarm, found, limit_s=limit_s)
+    return [item.name for item in found]
 
 
 def forget_organization(*, org: Any, actor: Any, via: str = "cli") -> None:  # noqa: ANN401 - rows

@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from provisioning import actions, backup_actions, execution, leases, processes
 from provisioning.migration import runner as migrations
 from provisioning.models import Run
+from provisioning.releases.actions import advance_all
 from provisioning.review.announcing import deliver_due
 from provisioning.review.drift import ask_due
 from provisioning.states import UNDER_WAY, RunState
@@ -36,6 +37,7 @@ def reconcile() -> dict[str, int]:
             done[word] += 1
     for run_id in _unsent():
         done["sent"] += actions.ring_for(run_id)
+    advance_all()
     deliver_due()  # last: a slow webhook keeps no run waiting
     return done
 

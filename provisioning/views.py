@@ -27,7 +27,7 @@ from provisioning.review.page import SIGNS
 from provisioning.secret_store import secret_versions, set_secret
 from provisioning.states import FINISHED, RunKind
 from provisioning.ways import probe_now, route_rows
-from sprocket_v2.errors import ApplyError, SprocketError
+from sprocket_v2.errors import SprocketError
 
 
 def organizations(request: HttpRequest) -> HttpResponse:
@@ -193,17 +193,6 @@ def verify(request: HttpRequest, org: Organization) -> HttpResponse:
     """Ask the worker to look whether it works."""
     try:
         run = actions.request_run(org=org, kind=RunKind.VERIFY, actor=request.user, idempotency_key=_key(request))
-    except SprocketError as error:
-        return _back(request, org, error)
-    return redirect("run", org.slug, run.number)
-
-
-def destroy(request: HttpRequest, org: Organization) -> HttpResponse:
-    """Ask the worker to remove the deployment, after its slug was typed."""
-    if request.POST.get("slug", "").strip() != org.slug:
-        return _back(request, org, ApplyError("not confirmed", hint=f"type {org.slug} to remove the deployment"))
-    try:
-        run = actions.destroy(org=org, actor=request.user, idempotency_key=_key(request))
     except SprocketError as error:
         return _back(request, org, error)
     return redirect("run", org.slug, run.number)

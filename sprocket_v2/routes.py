@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Any
 from urllib.parse import quote
 
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
 from django.urls import URLPattern, path, reverse
 
 from blueprints import compare_views as comparing
@@ -23,6 +23,9 @@ from provisioning import stream
 from provisioning import views as provisioning
 from provisioning.checks import views as checks
 from provisioning.migration import views as migration
+from provisioning.releases import views as releases
+from provisioning.review import drift_views as drifting
+from provisioning.review import removal_views as removing
 from provisioning.review import views as review
 
 View = Callable[..., Any]
@@ -34,7 +37,8 @@ class Route:
 
     Attributes:
         methods: those it answers.
-        permission: what somebody needs: `nobody` for everyone, `person` for whoever is signed in, else one of orgs.access.
+        permission: what somebody needs: `nobody` for everyone, `person` for whoever is signed in, `admin` for the
+            platform admin alone, else one of orgs.access.
         idempotent: repeating the same request changes nothing more.
     """
 
@@ -65,6 +69,11 @@ ROUTES: tuple[Route, ...] = (
     Route("sign-out", "sign-out", orgs.sign_out, POST, "person"),
     Route("", "organizations", provisioning.organizations, GET, "person"),
     Route("new", "new-organization", orgs.new_organization, BOTH, "person", idempotent=False),
+    Route("releases", "releases", releases.releases_page, GET, "admin"),
+    Route("releases/outlooks", "releases-outlooks", releases.releases_outlooks, GET, "admin"),
+    Route("releases/progress", "releases-progress", releases.releases_progress, GET, "admin"),
+    Route("releases/begin", "releases-begin", releases.releases_begin, POST, "admin"),
+    Route("releases/stop", "releases-stop", releases.releases_stop, POST, "admin"),
     Route(ORG, "organization", provisioning.organization, GET, "read"),
     Route(f"{ORG}needs", "needs", blueprints.needs_form, GET, "read"),
     Route(f"{ORG}needs/save", "needs-save", blueprints.needs_save, POST, "edit"),
@@ -97,14 +106,18 @@ ROUTES: tuple[Route, ...] = (
     Route(f"{ORG}plans/<int:number>/apply", "plan-apply", review.plan_apply, POST, "apply"),
     Route(f"{ORG}history", "history", review.history, GET, "read"),
     Route(f"{ORG}history/<int:number>/rollback", "rollback", review.rollback, POST, "propose"),
-    Route(f"{ORG}drift", "drift", review.drift_page, GET, "read"),
-    Route(f"{ORG}drift/look", "drift-look", review.drift_look, POST, "read"),
-    Route(f"{ORG}drift/put-back", "drift-put-back", review.drift_put_back, POST, "propose"),
-    Route(f"{ORG}drift/dismiss", "drift-dismiss", review.drift_dismiss, POST, "approve"),
+    Route(f"{ORG}drift", "drift", drifting.drift_page, GET, "read"),
+    Route(f"{ORG}drift/look", "drift-look", drifting.drift_look, POST, "read"),
+    Route(f"{ORG}drift/put-back", "drift-put-back", drifting.drift_put_back, POST, "propose"),
+    Route(f"{ORG}drift/dismiss", "drift-dismiss", drifting.drift_dismiss, POST, "approve"),
+    Route(f"{ORG}drift/adopt", "drift-adopt", drifting.drift_adopt, GET, "edit"),
+    Route(f"{ORG}drift/adopt/form", "drift-adopt-form", drifting.drift_adopt_form, GET, "edit"),
+    Route(f"{ORG}drift/adopt/save", "drift-adopt-save", drifting.drift_adopt_save, POST, "edit"),
     Route(f"{ORG}settings", "settings", review.settings_page, GET, "read"),
     Route(f"{ORG}settings/set", "settings-set", review.settings_set, POST, "members"),
     Route(f"{ORG}verify", "verify", provisioning.verify, POST, "read"),
-    Route(f"{ORG}destroy", "destroy", provisioning.destroy, POST, "destroy"),
+    Route(f"{ORG}remove", "removal", removing.removal_page, GET, "destroy"),
+    Route(f"{ORG}destroy", "destroy", removing.destroy, POST, "destroy"),
     Route(f"{ORG}runs", "runs", provisioning.runs, GET, "read"),
     Route(f"{ORG}runs/<int:number>", "run", provisioning.run_page, GET, "read"),
     Route(f"{ORG}runs/<int:number>/state", "run-state", provisioning.run_state, GET, "read"),
@@ -134,6 +147,8 @@ def guarded(route: Route) -> View:
             return HttpResponseNotAllowed(route.methods)
         if route.permission != "nobody" and not request.user.is_authenticated:
             return HttpResponseRedirect(f"{reverse('sign-in')}?next={quote(request.path)}")
+        if route.permission == "admin" and not request.user.is_superuser:
+            raise Http404("no such page")
         if route.tenant:
             org = access.org_for_writing(request.user, kwargs.pop("slug"), route.permission)
             request.may = access.permissions_of(request.user, org)  # type: ignore[attr-defined]  # pages ask it which buttons to show

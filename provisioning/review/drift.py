@@ -15,14 +15,15 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from blueprints.layers import layers_of
 from blueprints.rendering import Rendering
 from orgs import access
 from orgs.actions import record
 from orgs.models import Organization
 from provisioning import layers
-from provisioning.docker_door import docker_reader
+from provisioning.docker_door import docker_hands, docker_reader
 from provisioning.layers import Operate
-from provisioning.live import adopted_of
+from provisioning.leftovers import found_beside
 from provisioning.materials import material, rendering_of
 from provisioning.models import Run, StackState, next_number
 from provisioning.review.facts import applied_blueprint
@@ -66,27 +67,45 @@ def look(org: Organization, name: str, operate: Operate, say: Callable[[str], No
     rendering = rendering_of(blueprint)
     with material(org, rendering, name) as stuff:
         seen = layers.preview(stuff, operate, keeps_plan=False, say=say, refresh=True, holds_lease=True)
-    live = [service.name for service in docker_reader().live_services(org.slug, adopted_of(rendering.files))]
-    return list(differences_of(seen.outcome.steps, known_services(rendering), live))
+    found = differences_of(seen.outcome.steps, found_beside(org.slug, rendering, docker_reader()))
+    return list(dated(found, _service_names(rendering), _changed_at))
 
 
-def known_services(rendering: Rendering) -> frozenset[str]:
-    """Docker names of the services a rendering has."""
-    return frozenset(name for component in rendering.blueprint.get("components", ()) for name in component["services"])
+def _service_names(rendering: Rendering) -> dict[str, str]:
+    """Docker names of services by the resource a step names: `service/web`, or `layer_1/service/vault`."""
+    found: dict[str, str] = {}
+    for layer in layers_of(rendering):
+        prefix = f"{layer.name}/" if layer.name else ""
+        found |= {f"{prefix}service/{key}": args.name for key, args in layer.stack.services.items()}
+    return found
 
 
-def differences_of(steps: Sequence[Mapping[str, Any]], known: frozenset[str], live: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """One difference for each step that would put something back, and for each service nobody applied. Pure.
+def _changed_at(name: str) -> str:
+    """When Docker says that a service was changed last, hands and Docker's own roll-backs included; empty when it is gone."""
+    found = docker_hands().find("service", name) or {}
+    return str(found.get("UpdatedAt", ""))[:19]
+
+
+def dated(differences: Iterable[dict[str, Any]], names: Mapping[str, str], changed_at: Callable[[str], str]) -> Iterator[dict[str, Any]]:
+    """Each difference with what can be known of when: nothing of what is gone, nor of what is no service. Pure.
 
     Args:
-        known: names the applied blueprint has; empty where it does not say, and then nothing is called extra by its name.
+        names: resource -> Docker name; that of an extra service is in its resource.
+        changed_at: Docker name -> moment in UTC, or empty.
     """
+    for item in differences:
+        name = names.get(item["resource"], item["resource"].removeprefix("service/") if item["kind"] == "extra" else "")
+        at = changed_at(name) if name and item["kind"] != "removed" else ""
+        yield {**item, "at": at} if at else item
+
+
+def differences_of(steps: Sequence[Mapping[str, Any]], strangers: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """One difference for each step that would put something back, and for each service nobody applied. Pure."""
     for step in steps:
         if step["op"] != "same":
             yield {"resource": step["resource"], "kind": _KINDS.get(step["op"], "changed"), "fields": list(step.get("fields") or ())}
-    for name in sorted(live) if known else ():
-        if name not in known:
-            yield {"resource": f"service/{name}", "kind": "extra", "fields": []}
+    for name in strangers:
+        yield {"resource": f"service/{name}", "kind": "extra", "fields": []}
 
 
 def keep(org: Organization, run: Run, differences: list[dict[str, Any]]) -> DriftReport:

@@ -43,11 +43,11 @@ def review_of(org: Organization, blueprint: Blueprint, rendering: Rendering, *, 
     """
     before = applied_blueprint(org)
     old = rendering_of_row(before) if before else None
-    comparison = _compared(old, rendering, _needs(before), _needs(blueprint))
+    comparison = compared(old, rendering, _needs(before), _needs(blueprint))
     return {
         "from": before.number if before else None,
         "summary": asdict(_summary(comparison, rendering)),
-        **_changes(comparison),
+        **changes_of(comparison),
         "volumes": [{"volume": volume, "why": _why(e)} for c in comparison.components for e in c.effects for volume in e.volumes],
         "price": {"before": _size(old), "after": _size(rendering)},
         "secrets": _secrets(org, old, rendering),
@@ -57,7 +57,7 @@ def review_of(org: Organization, blueprint: Blueprint, rendering: Rendering, *, 
     }
 
 
-def _compared(old: Rendering | None, new: Rendering, old_needs: Needs | None, new_needs: Needs | None) -> Comparison:
+def compared(old: Rendering | None, new: Rendering, old_needs: Needs | None, new_needs: Needs | None) -> Comparison:
     """As `compare`; of an estate's several stacks the files only, since its services are as somebody else made them."""
     if STACK in new.files and (old is None or STACK in old.files):
         return compare(old, new, old_needs, new_needs, load_catalog().option_titles())
@@ -87,7 +87,8 @@ def _needs(blueprint: Blueprint | None) -> Needs | None:
         return None
 
 
-def _changes(comparison: Comparison) -> dict[str, Any]:
+def changes_of(comparison: Comparison) -> dict[str, Any]:
+    """Needs, files and components that differ, as a plan keeps them."""
     return {
         "needs": [asdict(need) for need in comparison.needs or ()] if comparison.old_digest else [],
         "files": [{"path": f.path, "change": f.change, "derived": f.derived, "local": f.local} for f in comparison.files],

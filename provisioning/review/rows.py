@@ -88,3 +88,26 @@ class DriftReport(models.Model):
 
     def __str__(self) -> str:
         return f"drift of {self.organization_id}: {len(self.differences)} differences"
+
+
+class RemovalRequest(models.Model):
+    """The first person's yes to a removal where an organization asks for two; `used` once it led to one, or another took its place.
+
+    `digest` is that of the inventory the person looked at.
+    """
+
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    what = models.CharField(max_length=8, choices=[("destroy", "destroy"), ("purge", "purge")])
+    digest = models.CharField(max_length=80)
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    confirmed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    used = models.BooleanField(default=False)
+    created = models.DateTimeField(auto_now_add=True)
+
+    objects = OrgQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.what} of {self.organization_id}, asked for by {self.asked_by_id}"

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.dateparse import parse_date
 
 from blueprints.actions import blueprint_of, rendering_of_row
 from blueprints.diff import FileChange, file_changes
-from blueprints.models import Blueprint
 from orgs.models import Organization
 from provisioning import actions
 from provisioning.models import Plan
-from provisioning.review import decisions, drift, page
-from provisioning.review.facts import applied_blueprint
+from provisioning.review import decisions, page
 from provisioning.review.history import ask_rollback, history_of
 from provisioning.review.rows import Announcement
 from provisioning.review.rules import warnings_of
 from provisioning.states import RunKind
-from sprocket_v2.errors import ApplyError, DeniedError, SprocketError
+from sprocket_v2.errors import DeniedError, SprocketError
 
 _MAX_LINES = 3000  # of all files together; a first deployment is read file by file instead
 
@@ -113,47 +109,6 @@ def rollback(request: HttpRequest, org: Organization, number: int) -> HttpRespon
         messages.error(request, f"{error.message}. {error.hint}")
         return redirect("history", org.slug)
     return redirect("run", org.slug, run.number)
-
-
-def drift_page(request: HttpRequest, org: Organization) -> HttpResponse:
-    """Whether what runs is what was applied, and the three answers when it is not."""
-    return _drift(request, org)
-
-
-def _drift(request: HttpRequest, org: Organization, problem: SprocketError | None = None) -> HttpResponse:
-    context = {"org": org, "standing": drift.standing(org), "applied": applied_blueprint(org), "problem": problem}
-    return render(request, "provisioning/drift.html", context, status=422 if problem else 200)
-
-
-def drift_look(request: HttpRequest, org: Organization) -> HttpResponse:
-    """Ask the worker to look."""
-    return _asked(request, org, RunKind.DRIFT, None)
-
-
-def drift_put_back(request: HttpRequest, org: Organization) -> HttpResponse:
-    """Ask for an ordinary plan of what was applied."""
-    return _asked(request, org, RunKind.PREVIEW, applied_blueprint(org))
-
-
-def _asked(request: HttpRequest, org: Organization, kind: RunKind, blueprint: Blueprint | None) -> HttpResponse:
-    if applied_blueprint(org) is None:
-        messages.error(request, "Nothing is deployed, so there is nothing to compare.")
-        return redirect("drift", org.slug)
-    run = actions.request_run(org=org, kind=kind, actor=request.user, blueprint=blueprint)
-    return redirect("run", org.slug, run.number)
-
-
-def drift_dismiss(request: HttpRequest, org: Organization) -> HttpResponse:
-    """Say that it is known, until a day."""
-    try:
-        until = parse_date(request.POST.get("until", "")) or date.min
-        drift.dismiss(org=org, actor=request.user, until=until)
-    except ValueError:
-        return _drift(request, org, ApplyError("that is no day", hint="write it as 2026-12-31", where="until"))
-    except SprocketError as error:
-        return _drift(request, org, error)
-    messages.success(request, f"Dismissed until {until}.")
-    return redirect("drift", org.slug)
 
 
 def settings_page(request: HttpRequest, org: Organization) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""`preview`, `propose`, `approve`, `apply`, `verify`, `destroy`, `runs`, `run`: the actions of provisioning, in words."""
+"""`preview`, `propose`, `approve`, `apply`, `verify`, `runs`, `run`: the actions of provisioning, in words."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ def register(app: typer.Typer) -> None:
     app.command("approve")(approve_command)
     app.command("apply")(apply_command)
     app.command("verify")(verify_command)
-    app.command("destroy")(destroy_command)
     app.command("runs")(runs_command)
     run = typer.Typer(help="One run.", no_args_is_help=True)
     run.command("show")(run_show)
@@ -165,7 +164,7 @@ def apply_command(
         out.result(plan_data(plan), f"Nothing to do for plan {row.slug}/{plan.number}: it approved itself, and nothing was applied.")
         return
     run = run_here(apply(plan=plan, actor=actor, ring=False), on_event=progress_line)
-    _finish(run)
+    finish(run)
 
 
 def ask(yes: bool, question: str) -> None:
@@ -178,7 +177,7 @@ def ask(yes: bool, question: str) -> None:
         raise StaleError("not confirmed", hint="nothing was changed")
 
 
-def _finish(run: Run) -> None:
+def finish(run: Run) -> None:
     """Print a finished run and end with its exit code."""
     out.result(run_data(run), run_words(run))
     if str(run.state) != "succeeded":
@@ -226,56 +225,6 @@ def verify_command(org: Slug) -> None:
     out.result(verdict.as_dict(), words)
     if str(verdict.runs) == "failed":
         raise VerifyError("the deployment does not run", hint="the failed checks above say what to do", where=org)
-
-
-def destroy_command(
-    org: Slug,
-    purge: Annotated[
-        bool, typer.Option("--purge", help="Remove the volumes too, with all data. A backup is taken first and kept.")
-    ] = False,
-    without_backup: Annotated[bool, typer.Option("--without-backup", help="With --purge: lose the data for good.")] = False,
-    yes: Yes = False,
-    as_: As = None,
-) -> None:
-    """Remove the deployment. Volumes with data stay, unless they are purged."""
-    row = organization(org)
-    actor = actor_for(row, as_)
-    if not yes and is_interactive():
-        what = f"This stops everything of {org}" + (" and removes its data" if purge else "")
-        typed = typer.prompt(f"{what}. Type its slug to go on", err=True, default="", show_default=False)
-        yes = typed == org
-    if not yes:
-        raise StaleError("not confirmed", hint="type the slug when asked, or add --yes where no terminal is")
-    from provisioning.actions import destroy, run_here
-
-    if not purge:
-        _finish(run_here(destroy(org=row, actor=actor, ring=False), on_event=progress_line))
-        return
-    _purge(row, actor, without_backup)
-
-
-def _purge(row: Any, actor: Any, without_backup: bool) -> None:  # noqa: ANN401 - rows
-    """Back up, destroy what is deployed, remove the volumes."""
-    from orgs import access
-    from provisioning.actions import destroy, is_deployed, run_here
-    from provisioning.backup_actions import before_purge
-    from provisioning.purge import purge
-
-    access.require(actor, row, "destroy")
-    backup = None if without_backup else before_purge(org=row, actor=actor)
-    if backup:
-        out.progress(f"  backup {backup.name} is kept: `sprocket backups {row.slug}`")
-    data: dict[str, Any] = {"backup": backup.name if backup else None}
-    words = []
-    if is_deployed(row):
-        run = run_here(destroy(org=row, actor=actor, ring=False), on_event=progress_line)
-        if str(run.state) != "succeeded":
-            _finish(run)
-        data |= run_data(run)
-        words.append(run_words(run))
-    volumes = purge(org=row, actor=actor)
-    words.append(f"{len(volumes)} volumes removed" + (f"; backup {backup.name} is kept here." if backup else "; no backup was taken."))
-    out.result({**data, "volumes": volumes}, "\n".join(words))
 
 
 def runs_command(org: Annotated[str | None, typer.Argument(help="Only this organization's.", metavar="[ORG]")] = None) -> None:
@@ -329,7 +278,7 @@ def run_follow(run: RunName, limit_s: Annotated[int, typer.Option("--limit", hel
         row, limit_s, lambda event: out.progress(f"{event.at:%H:%M:%S} {event.kind} {event.op} {event.resource} {event.message}".rstrip())
     )
     row.refresh_from_db()
-    _finish(row)
+    finish(row)
 
 
 def follow(run: Run, limit_s: float, show: Callable[[Any], None]) -> None:

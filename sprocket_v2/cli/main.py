@@ -24,6 +24,8 @@ from sprocket_v2.cli import (
     migrations,
     organizations,
     preflight,
+    releases,
+    removal,
     review,
     ways,
 )
@@ -64,6 +66,8 @@ for commands in (
     deployments,
     adoption,
     review,
+    removal,
+    releases,
     preflight,
     check,
     backups,

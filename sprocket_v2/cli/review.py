@@ -5,11 +5,11 @@ from __future__ import annotations
 import getpass
 import os
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from sprocket_v2.cli.deployments import As, Slug, actor_for, organization, plan_named
+from sprocket_v2.cli.deployments import As, Slug, Yes, actor_for, ask, organization, plan_named
 from sprocket_v2.cli.output import DONE, FAILED, is_interactive, out, table
 from sprocket_v2.cli.plans import plan_data, plan_words
 from sprocket_v2.errors import SetupError, SprocketError, VerifyError
@@ -132,12 +132,19 @@ def drift_command(
     dismiss_until: Annotated[
         datetime | None, typer.Option("--dismiss-until", formats=["%Y-%m-%d"], help="Say that what was found is known, until this day.")
     ] = None,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Draft needs that say what was done by hand, and save them once you said yes.")
+    ] = False,
     code: Annotated[bool, typer.Option("--exit-code", help="Exit 1 when something differs.")] = False,
+    yes: Yes = False,
     as_: As = None,
 ) -> None:
-    """Look whether what runs is still what was applied. Changes nothing."""
+    """Look whether what runs is still what was applied. Changes nothing that runs."""
     row = organization(org)
     actor = actor_for(row, as_)
+    if adopt:
+        _adopt(row, actor, yes)
+        return
     from provisioning.actions import request_run, run_here
     from provisioning.review.drift import dismiss, standing
 
@@ -151,6 +158,28 @@ def drift_command(
         raise VerifyError(str(error.get("message", "the look failed")), hint=str(error.get("hint", "")), where=org)
     now = standing(row)
     found = now.report.differences if now.report else []
-    rows = [(d["kind"], d["resource"], ", ".join(d["fields"])) for d in found]
-    out.result({"state": now.state, "differences": found}, now.words + (f"\n{table(rows, ('', 'resource', 'fields'))}" if rows else ""))
+    rows = [(d["kind"], d["resource"], ", ".join(d["fields"]), d.get("at", "")) for d in found]
+    out.result(
+        {"state": now.state, "differences": found},
+        now.words + (f"\n{table(rows, ('', 'resource', 'fields', 'last changed (UTC)'))}" if rows else ""),
+    )
     raise typer.Exit(FAILED if code and found else DONE)
+
+
+def _adopt(row: Any, actor: Any, yes: bool) -> None:  # noqa: ANN401 - rows
+    """Show the draft, ask, save it as a revision of the needs."""
+    from provisioning.review.adoption import adopt, digest_of, draft_for
+
+    draft = draft_for(row)
+    said = [(d.resource, d.what, d.key, d.new, d.note) for d in draft.said]
+    unsaid = [(d.resource, d.what, d.why) for d in draft.unsaid]
+    words = [table(said, ("resource", "what", "answer", "becomes", ""))] if said else ["Nothing that differs can be said in the needs."]
+    words += [f"No need can say:\n{table(unsaid, ('resource', 'what', 'why'))}"] if unsaid else []
+    data: dict[str, Any] = {"said": draft.said, "unsaid": draft.unsaid, "revision": None}
+    if said:
+        out.progress("\n\n".join(words))
+        ask(yes, f"Save these needs of {row.slug}?")
+        revision, _ = adopt(org=row, actor=actor, seen=digest_of(draft), via="cli")
+        data["revision"] = revision.number
+        words = [f"Needs saved as revision {revision.number}. `sprocket propose {row.slug}`: what is in them stays as it runs."]
+    out.result(data, "\n\n".join(words))

@@ -172,12 +172,16 @@ def test_a_backup_that_fails_makes_the_service_unhealthy_and_leaves_the_last_goo
 
 def test_after_a_purge_and_a_new_deployment_the_league_is_back(league: League) -> None:
     before = league.rows()
-    gone = league.cli("destroy", league.slug, "--purge", "--yes")
+    gone = league.cli("destroy", league.slug, "--yes")
+    assert [f"{league.slug}_backup_data", f"{league.slug}_postgres_data"] == sorted(
+        item["name"] for item in gone["stayed"] if item["name"].endswith(("postgres_data", "backup_data"))
+    )
+    gone = league.cli("purge", league.slug, "--yes")
     assert f"{league.slug}_postgres_data" in gone["volumes"]
     assert f"{league.slug}_backup_data" in gone["volumes"]
     assert list(connect().live_objects(league.slug)) == []
     [kept] = [item for item in league.cli("backups", league.slug) if item["name"] == gone["backup"]]
-    assert (kept["checksum_ok"], kept["where"], kept["reason"]) == (True, ["control plane"], "before-purge")
+    assert (kept["checksum_ok"], kept["where"], kept["reason"]) == (True, ["control plane"], "before-destroy")
     league.cli("apply", league.slug, "--yes", "--reason", "stand-ins are fine here")
     assert league.rows() != before
     done = league.cli("restore", league.slug, gone["backup"], "--to", "live", "--yes")

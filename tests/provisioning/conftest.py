@@ -56,6 +56,14 @@ class FakeDocker:
     def live_objects(self, org: str, adopted: object = ()) -> Sequence[LiveObject]:
         return list(self.objects)
 
+    def remove(self, kind: str, name: str) -> None:
+        self.services = [item for item in self.services if (kind, item.name) != ("service", name)]
+        self.objects = [item for item in self.objects if (item.kind, item.name) != (kind, name)]
+
+    def find(self, kind: str, name: str) -> dict[str, Any] | None:
+        there = {("service", item.name) for item in self.services} | {(item.kind, item.name) for item in self.objects}
+        return {"Name": name} if (kind, name) in there else None
+
     def local_image_id(self, reference: str) -> str:
         return ""
 

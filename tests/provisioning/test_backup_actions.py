@@ -11,6 +11,7 @@ import pytest
 
 from orgs.models import AuditEvent, Organization
 from provisioning import backup_actions, docker_door, leases
+from provisioning.backups import Backup
 from provisioning.live import LiveObject, LiveService, LiveTask
 from provisioning.models import StackState
 from sprocket_v2.errors import ApplyError, DeniedError, StaleError
@@ -134,14 +135,18 @@ def test_nothing_is_restored_while_somebody_works_on_the_stack(demo: Organizatio
     assert hands.done == []
 
 
-def test_a_purge_is_refused_when_its_backup_cannot_be_taken(demo: Organization, alice: Any, hands: Hands) -> None:
+def test_a_removal_without_a_backup_says_so_and_only_good_ones_count(
+    demo: Organization, alice: Any, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hands.services = []
-    with pytest.raises(ApplyError) as caught:
-        backup_actions.before_purge(org=demo, actor=alice)
-    assert caught.value.message == "no backup could be taken first: no backup service runs in demo"
-    assert "--without-backup" in caught.value.hint
+    made, problem = backup_actions.before_destroy(org=demo, actor=alice)
+    assert (made, problem) == (None, "no backup could be taken first: no backup service runs in demo")
     hands.objects = []
-    assert backup_actions.before_purge(org=demo, actor=alice) is None
+    assert backup_actions.before_destroy(org=demo, actor=alice) == (None, "")
+    assert backup_actions.last_kept("demo") is None
+    kept = [Backup(name, 1, "", good, ()) for name, good in (("20260101T000000Z", True), ("20260103T000000Z", False))]
+    monkeypatch.setattr(backup_actions.backups, "kept", lambda _folder: kept)
+    assert backup_actions.last_kept("demo") == kept[0]
 
 
 def test_a_risky_apply_takes_one_first_and_goes_on_where_it_cannot(demo: Organization, hands: Hands) -> None:

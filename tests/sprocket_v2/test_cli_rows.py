@@ -249,3 +249,29 @@ def test_an_estate_is_looked_at_imported_and_decided(terminal: Terminal, tmp_pat
 def test_an_import_that_cannot_be_is_refused_in_words(terminal: Terminal, arguments: tuple[str, ...], said: str) -> None:
     terminal.run("import", *arguments, code=2)
     assert said in terminal.said
+
+
+def test_a_release_is_looked_at_for_all_and_rolled_out_to_those_that_are_clean(terminal: Terminal) -> None:
+    found = terminal.json("release", "status")
+    assert next((row["organization"], row["outlook"]["state"]) for row in found["organizations"]) == ("demo", "not deployed")
+    assert found["roll_out"] is None
+    assert "demo" in terminal.run("release", "status")
+    terminal.run("release", "roll-out", "--yes", "--reason", "newer templates", code=1)
+    assert "no organization has anything to upgrade" in terminal.said
+    terminal.run("release", "roll-out", "demo", "--yes", "--reason", "newer templates", code=1)
+    assert "demo is not deployed, not clean" in terminal.said
+    terminal.run("release", "roll-out", "demo", "--yes", code=1)
+    assert "a reason is missing" in terminal.said
+    terminal.run("release", "stop", code=5)
+    assert "no roll-out is under way" in terminal.said
+
+
+@pytest.mark.parametrize("arguments", [("destroy", "demo", "--yes"), ("purge", "demo", "--yes")])
+def test_nothing_is_removed_where_docker_cannot_be_read(terminal: Terminal, arguments: tuple[str, ...]) -> None:
+    terminal.run(*arguments, code=1)
+    assert "no Docker on this machine" in terminal.said
+
+
+def test_nothing_deployed_has_nothing_to_adopt(terminal: Terminal) -> None:
+    terminal.run("drift", "demo", "--adopt", "--yes", code=1)
+    assert "nothing is deployed" in terminal.said

@@ -156,14 +156,19 @@ def _comparable(args: ServiceArgs) -> ServiceArgs:
 
 def delete(swarm: Swarm, args: ServiceArgs, sleep: Callable[[float], None] = time.sleep) -> None:
     """Remove it, and wait until its tasks are gone, so that its networks, secrets and configs can go."""
-    containers = [str((t["Status"].get("ContainerStatus") or {}).get("ContainerID", "")) for t in swarm.tasks(args.name)] if (
-        swarm.find("service", args.name)
+    delete_named(swarm, args.name, stop_grace_s=args.stop_grace_s, sleep=sleep)
+
+
+def delete_named(swarm: Swarm, name: str, *, stop_grace_s: float = 10.0, sleep: Callable[[float], None] = time.sleep) -> None:
+    """As `delete`, for a service of which only the name is known."""
+    containers = [str((t["Status"].get("ContainerStatus") or {}).get("ContainerID", "")) for t in swarm.tasks(name)] if (
+        swarm.find("service", name)
     ) else []  # fmt: skip
-    swarm.remove("service", args.name)
-    limit = time.monotonic() + _GONE_WITHIN_S + args.stop_grace_s
+    swarm.remove("service", name)
+    limit = time.monotonic() + _GONE_WITHIN_S + stop_grace_s
     while any(swarm.container_image_id(container) for container in containers if container):
         if time.monotonic() > limit:
-            raise ApplyError(f"the containers of {args.name} do not go away", hint="`docker ps` shows them", where=args.name)
+            raise ApplyError(f"the containers of {name} do not go away", hint="`docker ps` shows them", where=name)
         sleep(0.1)
 
 

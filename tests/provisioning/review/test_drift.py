@@ -60,14 +60,30 @@ def test_each_step_that_would_put_something_back_is_a_difference() -> None:
         {"resource": "network/old", "op": "delete"},
         {"resource": "service/api", "op": "same"},
     ]
-    known = frozenset({"demo_web", "demo_bot"})
-    assert list(drift.differences_of(steps, known, ["demo_web", "demo_stranger"])) == [
+    assert list(drift.differences_of(steps, ["demo_stranger"])) == [
         *FOUND,
         {"resource": "service/bot", "kind": "removed", "fields": []},
         {"resource": "network/old", "kind": "extra", "fields": []},
         {"resource": "service/demo_stranger", "kind": "extra", "fields": []},
     ]
-    assert list(drift.differences_of([], frozenset(), ["demo_web"])) == []
+    assert list(drift.differences_of([], [])) == []
+
+
+def test_a_difference_says_when_where_docker_knows() -> None:
+    found = [
+        {"resource": "layer_1/service/web", "kind": "changed"},
+        {"resource": "service/demo_stranger", "kind": "extra"},
+        {"resource": "service/bot", "kind": "removed"},
+        {"resource": "network/data", "kind": "changed"},
+    ]
+    names = {"layer_1/service/web": "demo_web", "service/bot": "demo_bot"}
+    assert [item.get("at") for item in drift.dated(found, names, lambda name: f"at {name}")] == [
+        "at demo_web",
+        "at demo_stranger",
+        None,
+        None,
+    ]
+    assert list(drift.dated(found, names, lambda _name: "")) == found
 
 
 @pytest.mark.parametrize(
