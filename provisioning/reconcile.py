@@ -1,4 +1,4 @@
-"""The reconciler: every 15 seconds it sends what was not sent and takes back what was lost (rule 1).
+"""The reconciler: every 15 seconds (a setting) it sends what was not sent and takes back what was lost (rule 1).
 
 With a real broker Celery's scheduler calls it as a task. Embedded, it is a thread of the worker's main process: no further process,
 and it goes on while every pool child is busy. Running twice at once is harmless, because every move is a compare-and-set.
@@ -10,6 +10,7 @@ import logging
 import threading
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import close_old_connections
 from django.db.models import DateTimeField, ExpressionWrapper, Q, Value
 from django.db.models.functions import Now
@@ -23,7 +24,7 @@ from provisioning.states import UNDER_WAY, RunState
 
 LOOK_AT_BACKUPS_EVERY = 20  # passes: five minutes
 LOOK_FOR_DRIFT_EVERY = 40
-RING_AGAIN_AFTER = timedelta(seconds=60)
+RING_AGAIN_AFTER = timedelta(seconds=4 * settings.SPROCKET_RECONCILE_EVERY_S)  # a minute, unless set
 _log = logging.getLogger(__name__)
 
 

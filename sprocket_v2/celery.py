@@ -19,7 +19,7 @@ from django.conf import settings
 from sprocket_v2 import broker
 
 LONGEST_RUN_S = 3600
-RECONCILE_EVERY_S = 15.0
+RECONCILE_EVERY_S: float = settings.SPROCKET_RECONCILE_EVERY_S
 LOOK_AT_BACKUPS_EVERY_S = 300.0
 LOOK_FOR_DRIFT_EVERY_S = 600.0  # whether one is due; how often each is due is a setting
 
