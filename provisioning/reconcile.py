@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from provisioning import actions, backup_actions, execution, leases, processes
 from provisioning.migration import runner as migrations
 from provisioning.models import Run
+from provisioning.recorder import Recorder
 from provisioning.review.announcing import deliver_due
 from provisioning.review.drift import ask_due
 from provisioning.states import UNDER_WAY, RunState
@@ -65,9 +66,11 @@ def _moved_on(run: Run, lease: leases.Lease) -> str:
         error = {"kind": "cancelled", "message": "cancelled; its worker was gone by then", "hint": "apply again to go on"}
         return "taken_back" if _cancelled(run, lease, error) else ""
     if run.deliveries < execution.MAX_DELIVERIES:
+        tries = f"try {run.deliveries + 1} of {execution.MAX_DELIVERIES}"
+        Recorder(run, lease).say(f"its worker ({run.worker.partition(' ')[0]}) was lost: another one goes on, {tries}")
         moved = run.move(RunState.QUEUED, under=lease.fencing, sent_at=None, pid=None, mark="")
         return "taken_back" if moved else ""
-    error = {"kind": "deliveries", "message": f"its worker was lost {run.deliveries} times", "hint": "look at its events, then recover it"}
+    error = {"kind": "deliveries", "message": f"its worker was lost {run.deliveries} times", "hint": execution.AGAIN}
     return "given_up" if run.move(RunState.NEEDS_RECOVERY, under=lease.fencing, error=error, pid=None) else ""
 
 

@@ -78,13 +78,13 @@ def _end_reconciling(**_: Any) -> None:  # noqa: ANN401
 
 @worker_process_init.connect
 def _keep_a_spare(**_: Any) -> None:  # noqa: ANN401
-    from provisioning.execution import keep_spare
+    from provisioning import spares
 
-    keep_spare()
+    spares.keep()
 
 
 @worker_process_shutdown.connect
 def _drop_the_spare(**_: Any) -> None:  # noqa: ANN401
-    from provisioning.execution import drop_spare
+    from provisioning import spares
 
-    drop_spare()
+    spares.drop()

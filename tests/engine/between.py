@@ -36,6 +36,7 @@ class Snag:
     met: threading.Event = field(default_factory=threading.Event)
     _over: threading.Event = field(default_factory=threading.Event)
     _is_taken: bool = False
+    _goes_through: bool = False
 
     def takes(self, method: str, path: str) -> bool:
         """Whether this is the call; only one ever is."""
@@ -53,10 +54,16 @@ class Snag:
         """End the caller's connection: what was held is never done, what was lost is never told."""
         self._over.set()
 
-    def until_cut(self) -> None:
-        """Used by the thread that has the caller's connection."""
+    def let_through(self) -> None:
+        """Do what was held, as if it had only been slow."""
+        self._goes_through = True
+        self._over.set()
+
+    def is_cut(self) -> bool:
+        """Used by the thread that has the caller's connection: waits for the end of the call's story, and tells it."""
         self.met.set()
         self._over.wait(300)
+        return not self._goes_through
 
 
 class Between:
@@ -111,13 +118,12 @@ class Between:
             return
         method, target = request.split(b" ", 2)[:2]
         snag = self._snag_for(method.decode(), _VERSION.sub("", target.decode()))
-        if snag and snag.does == "hold":
-            snag.until_cut()
+        if snag and snag.does == "hold" and snag.is_cut():
             return
         docker.sendall(request)
         if snag and snag.does == "lose":
             docker.recv(1)
-            snag.until_cut()
+            snag.is_cut()
             return
         while data := docker.recv(65536):
             if snag:
