@@ -16,6 +16,7 @@ from orgs.models import Organization
 from provisioning import actions, execution, planning, tasks
 from provisioning.live import LiveObject
 from provisioning.models import Plan, Run, StackLease
+from provisioning.review import facts
 from provisioning.states import PlanState, RunState
 from sprocket_v2.errors import StaleError
 from tests.provisioning.conftest import ONE_STEP, Engine, FakeDocker
@@ -111,7 +112,7 @@ def test_a_worker_that_lost_its_lease_does_not_call_the_plan_stale(
 def test_a_worker_that_lost_its_lease_keeps_no_plan(
     make_blueprint: Make, demo: Organization, alice: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    review = planning.review_of
+    review = facts.review_of
 
     def late(*given: Any, **more: Any) -> Any:
         _overtaken(demo)
