@@ -33,7 +33,7 @@ from provisioning.translation import Emitter, Translation, private
 
 PROJECT = "sprocket"
 PLUGIN = "pulumi-resource-sprocket"
-_PROVIDER_GONE = "rpc error: code = Unavailable"
+_PROVIDER_GONE = ("error reading from server: EOF", "transport: Error while dialing", "the connection is draining")
 _GO_ON = "apply again: what is done stays done"
 
 
@@ -306,7 +306,7 @@ def failure_of(error: Exception, errors: list[tuple[str, str]]) -> dict[str, str
             "hint": "make a new plan and approve that",
             "where": resource or "engine",
         }
-    if _PROVIDER_GONE in text:
+    if any(words in text for words in _PROVIDER_GONE) and "Docker says" not in text:  # Docker speaks gRPC too
         return {"kind": "died", "message": "the provider's process ended while it worked", "hint": _GO_ON, "where": resource or "engine"}
     message, _, hint = text.partition("\nhint: ")
     hint = hint or "mend what the message names, then apply again: what is done stays done"

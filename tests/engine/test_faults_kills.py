@@ -67,13 +67,10 @@ VICTIMS = {
 }
 
 
-def _cases() -> Iterator[Any]:
-    for victim in VICTIMS:
-        for moment in MOMENTS:
-            yield pytest.param(victim, moment, marks=[] if moment == IN_CI else [pytest.mark.soak])
+CASES = [pytest.param(victim, moment, marks=[] if moment == IN_CI else [pytest.mark.soak]) for victim in VICTIMS for moment in MOMENTS]
 
 
-@pytest.mark.parametrize(("victim", "moment"), _cases())
+@pytest.mark.parametrize(("victim", "moment"), CASES)
 def test_a_killed_process_costs_time_and_nothing_else(faults: FaultPlane, victim: str, moment: str) -> None:
     seconds = kill_in_an_apply(faults, victim, moment)
     note(PROCESSES, f"SIGKILL of the {victim} {moment}", VICTIMS[victim].held, seconds)
