@@ -50,7 +50,7 @@ say(run.pk)
 
 @pytest.fixture(scope="module")
 def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultPlane]:
-    with fault_plane(tmp_path_factory.mktemp("answers")) as plane:
+    with fault_plane(tmp_path_factory.mktemp("answers"), SPROCKET_LEASE_S="45") as plane:  # no worker is lost here
         yield plane
 
 

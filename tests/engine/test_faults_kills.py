@@ -95,7 +95,7 @@ def kill_in_an_apply(faults: FaultPlane, name: str, moment: str, *, limit_s: flo
     seconds = time.monotonic() - began
     assert not pid or processes.members_of(pid, mark) == []
     is_whole(league, run)
-    assert done["deliveries"] == 2
+    assert done["deliveries"] >= 2
     return seconds
 
 

@@ -37,7 +37,7 @@ NOBODY = "redis://192.0.2.1:6379/0"  # an address for documentation: nothing ans
 
 @pytest.fixture(scope="module")
 def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultPlane]:
-    with fault_plane(tmp_path_factory.mktemp("web")) as plane:
+    with fault_plane(tmp_path_factory.mktemp("web"), SPROCKET_LEASE_S="45") as plane:  # no worker is lost here
         yield plane
 
 

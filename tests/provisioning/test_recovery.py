@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from blueprints.models import Blueprint
@@ -134,3 +135,26 @@ def test_a_destroy_removes_what_a_dead_run_had_made_and_nobody_knew_of(
     assert run.state == RunState.SUCCEEDED, json.dumps(run.error)
     assert ([item.name for item in docker.services], [item.name for item in docker.objects]) == ([], ["demo_data"])
     assert "left by a run that was ended, removed too: demo_web, demo_orphan" in [event.message for event in run.events.all()]
+
+
+def test_a_run_that_needs_recovery_says_so_and_has_a_button_to_go_on(
+    make_blueprint: Make, alice: Any, client: Client, bell: list[int]
+) -> None:
+    plan = _approved(make_blueprint(preview=ONE_STEP, die="apply"), alice)
+    run = _applied(plan, alice)
+    client.force_login(alice)
+    text = client.get(f"/o/demo/runs/{run.number}").content.decode()
+    assert "Nothing more happens by itself" in text
+    assert "the engine&#x27;s process ended without a result" in text
+    assert f'action="/o/demo/plans/{plan.number}/apply"' in text
+    client.post(f"/o/demo/plans/{plan.number}/apply")
+    run.refresh_from_db()
+    assert run.state == RunState.QUEUED
+
+
+def test_a_run_that_needs_recovery_can_be_given_up(make_blueprint: Make, alice: Any) -> None:
+    run = _applied(_approved(make_blueprint(preview=ONE_STEP, die="apply"), alice), alice)
+    given_up = actions.cancel(run=run, actor=alice)
+    assert given_up.state == RunState.CANCELLED
+    assert given_up.error is not None
+    assert given_up.error["message"] == "given up; what is done stays done"
