@@ -6,6 +6,8 @@ Without SPROCKET_BROKER_URL messages are files in the data folder (broker.py); w
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from django.conf import settings
 from sprocket_v2 import broker
 
 LONGEST_RUN_S = 3600
-RECONCILE_EVERY_S = 15.0
+ENDS_WITH_PARENT = "SPROCKET_ENDS_WITH_PARENT"  # set for a worker that its parent holds a pipe to
+RECONCILE_EVERY_S: float = settings.SPROCKET_RECONCILE_EVERY_S
 LOOK_AT_BACKUPS_EVERY_S = 300.0
 LOOK_FOR_DRIFT_EVERY_S = 600.0  # whether one is due; how often each is due is a setting
 
@@ -66,6 +69,15 @@ def _begin_reconciling(**_: Any) -> None:  # noqa: ANN401 - Celery's signal
         from provisioning.reconcile import Reconciler
 
         Reconciler.shared().start(RECONCILE_EVERY_S)
+    if os.environ.get(ENDS_WITH_PARENT):
+        threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    """Standard input ends with the parent, however that ends: then the run in hand is finished, and no other is begun."""
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @worker_shutdown.connect
@@ -78,13 +90,13 @@ def _end_reconciling(**_: Any) -> None:  # noqa: ANN401
 
 @worker_process_init.connect
 def _keep_a_spare(**_: Any) -> None:  # noqa: ANN401
-    from provisioning.execution import keep_spare
+    from provisioning import spares
 
-    keep_spare()
+    spares.keep()
 
 
 @worker_process_shutdown.connect
 def _drop_the_spare(**_: Any) -> None:  # noqa: ANN401
-    from provisioning.execution import drop_spare
+    from provisioning import spares
 
-    drop_spare()
+    spares.drop()
