@@ -134,7 +134,7 @@ def test_a_destroy_removes_what_a_dead_run_had_made_and_nobody_knew_of(
     run = actions.run_here(actions.destroy(org=demo, actor=alice, ring=False))
     assert run.state == RunState.SUCCEEDED, json.dumps(run.error)
     assert ([item.name for item in docker.services], [item.name for item in docker.objects]) == ([], ["demo_data"])
-    assert "left by a run that was ended, removed too: demo_web, demo_orphan" in [event.message for event in run.events.all()]
+    assert "to go: 1 service, 1 network (2 of them no version has)" in "\n".join(event.message for event in run.events.all())
 
 
 def test_a_run_that_needs_recovery_says_so_and_has_a_button_to_go_on(
