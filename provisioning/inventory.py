@@ -58,7 +58,7 @@ def inventory_of(reader: LiveReader, slug: str, rendering: Rendering | None) -> 
     """Read what is there.
 
     Args:
-        rendering: of what is deployed; None where no state knows, and then everything is an orphan.
+        rendering: of what is deployed; None where no state knows, and then everything but data is an orphan.
     """
     adopted = adopted_of(rendering.files) if rendering else NONE_ADOPTED
     found = [("service", service.name) for service in reader.live_services(slug, adopted)]
@@ -80,7 +80,11 @@ def known_in(rendering: Rendering) -> frozenset[tuple[str, str]]:
 def sorted_out(found: Iterable[tuple[str, str]], known: frozenset[tuple[str, str]], adopted: Adopted) -> Inventory:
     """What goes and what stays, in the order of a removal."""
     everything = sorted(set(found), key=lambda item: (_ORDER.index(item[0]), item[1]))
-    items = [(Item(kind, name, (kind, name) not in known), kind in KEPT or (kind, name) in adopted) for kind, name in everything]
+    kept_data = KEPT if not known else frozenset()  # of what was destroyed: no version runs, and the data is what was to stay
+    items = [
+        (Item(kind, name, (kind, name) not in known and kind not in kept_data), kind in KEPT or (kind, name) in adopted)
+        for kind, name in everything
+    ]
     return Inventory(tuple(item for item, stays in items if not stays), tuple(item for item, stays in items if stays))
 
 

@@ -112,7 +112,7 @@ def stop(*, actor: Any, via: str = "web") -> RollOut:  # noqa: ANN401
     roll_out = RollOut.objects.filter(state=RollOutState.RUNNING).first()
     if roll_out is None:
         raise StaleError("no roll-out is under way", hint="`sprocket release status` shows the last one", where="releases")
-    _stop(roll_out, f"stopped by {actor.get_username()}")
+    _stop(roll_out, f"Stopped by {actor.get_username()}.")
     record(org=None, actor=actor, what="roll-out stopped", detail=roll_out.release, via=via)
     roll_out.refresh_from_db()
     return roll_out
@@ -162,10 +162,10 @@ class _Step:
         if state == RollOutState.STOPPED:
             bad = self.members(MemberState.FAILED)[0]
             _stop(self.roll_out, f"{bad.organization.slug}: {bad.why}")
-        elif self.roll_out.release != installed_release():
-            _stop(self.roll_out, f"other templates are here now ({installed_release()})")
         elif state == RollOutState.DONE:
             RollOut.objects.filter(pk=self.roll_out.pk, state=RollOutState.RUNNING).update(state=state)
+        elif self.roll_out.release != installed_release():
+            _stop(self.roll_out, f"other templates are here now ({installed_release()}).")
         self.roll_out.refresh_from_db()
         return self.roll_out.state != RollOutState.RUNNING
 

@@ -153,7 +153,7 @@ def with_answer(answers: Answers, path: Path, value: object) -> dict[str, Any]:
 
 def differences_of(seen: Seen, catalog: Catalog) -> Iterator[Difference]:
     """What differs, by service and field."""
-    owners = _owners(catalog, str(seen.answers.get("profile", "v2")))
+    owners = _owners(catalog, str(seen.answers["profile"]))
     gone = frozenset(key for key, want in seen.applied.items() if want.name not in seen.live)
     for key, want in seen.applied.items():
         if key in gone:

@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def destroy_command(org: Slug, yes: Yes = False, as_: As = None) -> None:
     """Remove the deployment, leftovers of other states included. Volumes with data stay; a last backup is kept."""
+    _refuse_unasked(yes)
     row = organization(org)
     actor = actor_for(row, as_)
     from provisioning.actions import destroy, run_here
@@ -54,6 +55,7 @@ def purge_command(
     as_: As = None,
 ) -> None:
     """Remove the data a destroy has kept: all volumes of the organization. Nothing brings it back but a backup."""
+    _refuse_unasked(yes)
     row = organization(org)
     actor = actor_for(row, as_)
     from provisioning.backup_actions import last_kept
@@ -78,13 +80,14 @@ def purge_command(
     out.result({"volumes": volumes, "backup": backup.name if backup else None}, words)
 
 
+def _refuse_unasked(yes: bool) -> None:
+    if not yes and not is_interactive():
+        raise StaleError("not confirmed", hint="type the slug when asked, or add --yes where no terminal is")
+
+
 def _typed(org: str, yes: bool, what: str) -> str:
     """The name a person typed; with --yes the command line itself is the confirmation."""
-    if yes:
-        return org
-    if not is_interactive():
-        raise StaleError("not confirmed", hint="type the slug when asked, or add --yes where no terminal is")
-    return str(typer.prompt(f"{what} of {org}. Type its slug to go on", err=True, default="", show_default=False))
+    return org if yes else str(typer.prompt(f"{what} of {org}. Type its slug to go on", err=True, default="", show_default=False))
 
 
 def _words(found: Inventory) -> str:

@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.site import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
-PAGES = ("", "new", "o/{}/", "o/{}/needs", "o/{}/needs/import", "o/{}/needs/history", "o/{}/blueprints/1", "o/{}/blueprints/1/lines?path=stack.yml",
+PAGES = ("", "new", "releases", "o/{}/", "o/{}/needs", "o/{}/needs/import", "o/{}/needs/history", "o/{}/blueprints/1", "o/{}/blueprints/1/lines?path=stack.yml",
          "o/{}/compare", "o/{}/compare?view=side",
-         "o/{}/routes", "o/{}/secrets", "o/{}/preflight", "o/{}/migration", "o/{}/plans/1", "o/{}/runs", "o/{}/runs/1", "o/{}/people", "o/{}/history", "o/{}/settings", "o/{}/drift", "nothing-here")  # fmt: skip
+         "o/{}/routes", "o/{}/secrets", "o/{}/preflight", "o/{}/migration", "o/{}/plans/1", "o/{}/runs", "o/{}/runs/1", "o/{}/people", "o/{}/history", "o/{}/settings", "o/{}/drift", "o/{}/drift/adopt", "o/{}/remove", "nothing-here")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,8 @@ def test_services_go_first_volumes_and_what_others_made_stay_and_orphans_are_tol
     assert [item.name for item in found.orphans] == ["t_stranger", "t_conf", "t_old_data"]
     assert counted(found.goes) == "2 services, 1 network, 1 config, 1 secret (2 of them no version has)"
     assert counted(()) == "nothing"
+    gone = sorted_out(FOUND[:3], frozenset(), frozenset())
+    assert [item.name for item in gone.orphans] == ["t_web"], "data that a destroy has kept is no orphan"
 
 
 def test_a_yes_is_to_exactly_what_was_looked_at() -> None:

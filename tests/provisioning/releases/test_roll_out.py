@@ -128,7 +128,7 @@ def test_it_is_stopped_by_a_person_and_only_one_is_under_way(leagues: list[Organ
         _begin(root, leagues)
     actions.stop(actor=root)
     roll_out.refresh_from_db()
-    assert (roll_out.state, roll_out.why_stopped) == ("stopped", "stopped by root")
+    assert (roll_out.state, roll_out.why_stopped) == ("stopped", "Stopped by root.")
     actions.advance(roll_out, here=True)
     assert set(_states(roll_out)) == {"waiting"}
     with pytest.raises(StaleError, match="no roll-out is under way"):
@@ -139,7 +139,7 @@ def test_other_templates_in_the_middle_stop_it(leagues: list[Organization], root
     roll_out = _begin(root, leagues)
     monkeypatch.setattr(actions, "installed_release", lambda: "another")
     actions.advance(roll_out, here=True)
-    assert (roll_out.state, roll_out.why_stopped) == ("stopped", "other templates are here now (another)")
+    assert (roll_out.state, roll_out.why_stopped) == ("stopped", "other templates are here now (another).")
     assert not Run.objects.exists()
 
 
@@ -225,7 +225,7 @@ def test_the_pages_are_the_platform_admins(
         assert words in text
     client.post("/releases/stop", **HOST)
     done = client.get("/releases/progress", **HOST).content.decode()
-    assert "stopped by root" in done
+    assert "Stopped by root." in done
     assert "every 2s" not in done
 
 

@@ -53,7 +53,7 @@ def test_what_no_state_knows_is_taken_too_and_data_stays(deployed: Organization,
     assert (run.state, run.changes["leftover"]) == (RunState.SUCCEEDED, 2)
     assert (docker.services, docker.objects) == ([], [DATA])
     said = [event.message for event in run.events.all() if event.message]
-    assert said[0] == "to go: 1 service, 1 network (2 of them no version has); to stay: 1 volume (1 of them no version has)"
+    assert said[0] == "to go: 1 service, 1 network (2 of them no version has); to stay: 1 volume"
     assert said[-1].startswith("looked: gone are 1 service, 1 network")
 
 
