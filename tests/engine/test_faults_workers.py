@@ -35,6 +35,7 @@ def test_a_worker_that_slept_past_its_lease_writes_nothing_when_it_wakes(faults:
     asking, half_way = Snag("GET", LISTING), Snag("POST", CREATE_SERVICE, skip=1)
     with faults.docker.snag(asking, half_way), _asleep(faults, league, plan, asking) as (run, old):
         half_way.wait()
+        time.sleep(1)  # until its last words are written
         before = _rows(faults, run)
         asking.let_through()
         os.killpg(old.pid, signal.SIGCONT)
