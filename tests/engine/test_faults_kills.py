@@ -79,7 +79,7 @@ def test_a_killed_process_costs_time_and_nothing_else(faults: FaultPlane, victim
 def kill_in_an_apply(faults: FaultPlane, name: str, moment: str, *, limit_s: float = 60.0) -> float:
     """Seconds from the kill to the end of the run, after looking at all that has to hold."""
     league, victim = faults.league(), VICTIMS[name]
-    plan = league.planned()
+    plan = league.planned()  # before the snags: a plan looks at the same things
     snags = MOMENTS[moment](victim.in_engine)
     with faults.docker.snag(*snags):
         run = league.asked_to_apply(plan)

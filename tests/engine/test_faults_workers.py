@@ -35,6 +35,7 @@ def test_a_worker_that_slept_past_its_lease_writes_nothing_when_it_wakes(faults:
     asking, half_way = Snag("GET", LISTING), Snag("POST", CREATE_SERVICE, skip=1)
     with faults.docker.snag(asking, half_way), _asleep(faults, league, plan, asking) as (run, old):
         half_way.wait()
+        time.sleep(1)  # until its last words are written
         before = _rows(faults, run)
         asking.let_through()
         os.killpg(old.pid, signal.SIGCONT)
@@ -103,10 +104,9 @@ def _rows(faults: FaultPlane, run: int) -> dict[str, Any]:
 def test_a_worker_told_to_end_and_then_killed_costs_time_and_nothing_else(faults: FaultPlane) -> None:
     """As a service manager does it: TERM, some patience, KILL. With TERM alone a worker finishes what it has in hand."""
     league = faults.league()
-    plan = league.planned()
     held = Snag("POST", CREATE_SERVICE, skip=1)
     with faults.docker.snag(held):
-        run = league.asked_to_apply(plan)
+        run = league.asked_for()
         held.wait()
         faults.worker.terminate()
         time.sleep(1.5)
@@ -120,12 +120,12 @@ def test_a_worker_told_to_end_and_then_killed_costs_time_and_nothing_else(faults
     note(PROCESSES, "TERM, then KILL of a worker", "TERM lets it finish; killed all the same, the next worker goes on", seconds)
 
 
+@pytest.mark.soak
 def test_a_worker_told_to_end_finishes_the_run_it_has(faults: FaultPlane) -> None:
     league = faults.league()
-    plan = league.planned()
     held = Snag("POST", CREATE_SERVICE, skip=1)
     with faults.docker.snag(held):
-        run = league.asked_to_apply(plan)
+        run = league.asked_for()
         held.wait()
         began = time.monotonic()
         faults.worker.terminate()

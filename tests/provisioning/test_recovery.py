@@ -158,3 +158,27 @@ def test_a_run_that_needs_recovery_can_be_given_up(make_blueprint: Make, alice: 
     assert given_up.state == RunState.CANCELLED
     assert given_up.error is not None
     assert given_up.error["message"] == "given up; what is done stays done"
+
+
+def test_a_worker_that_lost_its_lease_leaves_its_successors_files_alone(
+    make_blueprint: Make, demo: Organization, data_dir: Path, alice: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = _approved(make_blueprint(preview=ONE_STEP), alice)
+    bundles: list[int] = []
+    backup = execution._Execution._backup_first
+
+    def late(self: Any, *given: Any) -> None:
+        """The first try sleeps here until the second one is at the same place."""
+        bundles.append(len(list(data_dir.glob(f"runs/{self.run.pk}/**/blueprint.json"))))
+        if self.run.deliveries == 1:
+            _overtaken(demo)
+            Run.objects.filter(pk=self.run.pk).update(state=RunState.QUEUED)
+            StackLease.objects.update(expires=timezone.now())
+            execution.execute_run(self.run.pk)
+        backup(self, *given)
+
+    monkeypatch.setattr(execution._Execution, "_backup_first", late)
+    run = actions.apply(plan=plan, actor=alice, ring=False)
+    execution.execute_run(run.pk)
+    assert bundles == [1, 2]  # the second try has one of its own beside the first one's
+    assert Run.objects.get(pk=run.pk).state == RunState.SUCCEEDED
