@@ -1,0 +1,33 @@
+"""The control plane's Celery application on a played world: the remembering child for an engine, a Docker that answers from memory.
+
+For worker processes of the fault tests (`celery -A tests.provisioning.played_app worker`) and for the short programs beside them. Everything
+else in such a process is the product's: rows, leases, broker, reconciler, recorder, outbox.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+import django
+
+django.setup()
+
+import sprocket_v2.celery
+from provisioning import docker_door, execution, leases, operations, reconcile
+from provisioning.live import LiveService, LiveTask
+from provisioning.verdict import Check, verdict_of
+from tests.provisioning.conftest import FakeDocker
+
+app = sprocket_v2.celery.app
+_docker = FakeDocker([LiveService("demo_web", "s1", 7, "web:1", 1, False, (LiveTask("t1", "running", "running"),))])
+
+operations.CHILD_MODULE = "tests.provisioning.remembering_child"
+docker_door._connect = lambda: _docker  # type: ignore[assignment]
+execution.verify_bundle = lambda *_args, **_more: verdict_of([Check("service/demo_web", "Web", "ok")])
+
+# Quicker than in earnest, where the test says so: 3 s for a lease, 1 s between two passes.
+if os.environ.get("PLAYED_QUICK"):
+    leases.DURATION, leases.RENEW_EVERY_S = timedelta(seconds=3), 0.7
+    reconcile.RING_AGAIN_AFTER = timedelta(seconds=4)
+    sprocket_v2.celery.RECONCILE_EVERY_S = 1.0
