@@ -1,7 +1,7 @@
 """The reconciler: every 15 seconds it sends what was not sent and takes back what was lost (rule 1).
 
-With a real broker Celery's scheduler calls it as a task. Embedded, it is a thread of the worker's main process: no further process,
-and it goes on while every pool child is busy. Running twice at once is harmless, because every move is a compare-and-set.
+It is a thread of every worker's main process: no further process, and it goes on while every pool child is busy and while the broker is
+away. Running twice at once is harmless, because every move is a compare-and-set.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _unsent() -> list[int]:
 
 
 class Reconciler:
-    """The thread of an embedded worker."""
+    """The thread of a worker."""
 
     _shared: Reconciler | None = None
 

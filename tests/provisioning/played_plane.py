@@ -1,34 +1,27 @@
-"""A control plane on a played world, as people have one: a data folder, a database, a broker, workers; asked through short programs."""
+"""A control plane on a played world, as people have one: a data folder, a database, a broker, workers; asked through one long-lived process."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
+import selectors
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from provisioning import processes
 
 ROOT = Path(__file__).resolve().parents[2]
-BEGIN = """
-import json, time
-from tests.provisioning.played_app import app
-from django.contrib.auth import get_user_model
-from orgs.models import Membership, Organization
-from provisioning import actions, leases
-from provisioning.models import Plan, Run, RunEvent, StackLease, StackState
-from tests.provisioning.conftest import stored_blueprint
-org = Organization.objects.filter(slug="demo").first()
-alice = get_user_model().objects.filter(username="alice").first()
-def say(value): print(json.dumps(value, default=str))
-def brief(run): return {"id": run.pk, **{name: getattr(run, name) for name in ("state", "error", "deliveries", "pid", "mark", "kind")}}
-"""
 MAKE = """
 org = Organization.objects.create(slug="demo", name="Demo League")
 alice = get_user_model().objects.create(username="alice")
@@ -65,6 +58,7 @@ class PlayedPlane:
             **({"PLAYED_QUICK": "1"} if is_quick else {}),
         }
         self.workers: list[subprocess.Popen[bytes]] = []
+        self._console: subprocess.Popen[str] | None = None
 
     def set_up(self) -> None:
         """Database, organization, owner."""
@@ -72,17 +66,34 @@ class PlayedPlane:
         self.ask(MAKE)
 
     def migrate(self) -> None:
-        """The database alone."""
-        subprocess.run([sys.executable, "-m", "django", "migrate", "-v0"], env=self.environment, cwd=ROOT, check=True, timeout=120)
+        """The database alone; a file that was migrated before is copied, for that is quicker."""
+        if "SPROCKET_DATABASE_URL" in self.environment:
+            self.django("migrate", "-v0")
+            return
+        self.data.mkdir(mode=0o700, exist_ok=True)
+        shutil.copyfile(_migrated(), self.data / "db.sqlite3")
 
-    def ask(self, code: str, *, limit_s: float = 120.0, env: dict[str, str] | None = None, **values: Any) -> Any:
-        """Run a few lines in the control plane; the last line it prints is the answer."""
-        head = "\n".join(f"{name} = {value!r}" for name, value in values.items())
-        command = [sys.executable, "-c", f"{head}\n{BEGIN}\n{code}"]
-        environment = {**self.environment, **(env or {})}
-        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=limit_s, check=False)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1]) if done.stdout.strip() else None
+    def django(self, *words: str) -> None:
+        """One of Django's own commands."""
+        subprocess.run([sys.executable, "-m", "django", *words], env=self.environment, cwd=ROOT, check=True, timeout=240)
+
+    def ask(self, code: str, *, limit_s: float = 120.0, **values: Any) -> Any:
+        """Run a few lines in the control plane's long-lived process; what they `say` last is the answer."""
+        if self._console is None or self._console.poll() is not None:
+            command = [sys.executable, "-m", "tests.provisioning.played_console"]
+            self._console = subprocess.Popen(
+                command, env=self.environment, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+            )
+        console = self._console
+        assert console.stdin
+        assert console.stdout
+        print(json.dumps({"code": code, "values": values}), file=console.stdin, flush=True)
+        with selectors.DefaultSelector() as ready:
+            ready.register(console.stdout, selectors.EVENT_READ)
+            assert ready.select(limit_s), f"no answer within {limit_s} s: {code}"
+        answer = json.loads(console.stdout.readline())
+        assert "error" not in answer, answer["error"]
+        return answer["said"]
 
     def start_worker(self, *, concurrency: int = 1, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         """A Celery worker in a session of its own."""
@@ -93,6 +104,16 @@ class PlayedPlane:
             worker = subprocess.Popen([*command, *more], env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
         self.workers.append(worker)
         return worker
+
+    def stop_worker(self, sign: signal.Signals = signal.SIGTERM) -> None:
+        """End the newest worker with its pool."""
+        worker = self.workers.pop()
+        os.killpg(worker.pid, sign)
+        try:
+            worker.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(worker.pid, signal.SIGKILL)
+            worker.wait(timeout=10)
 
     def log(self) -> str:
         """What the workers said."""
@@ -150,17 +171,13 @@ class PlayedPlane:
         assert (again["steps"], again["state"]) == ([], "approved"), again
 
     def clean_up(self) -> None:
-        """End every worker with its pool."""
-        for worker in self.workers:
-            if worker.poll() is None:
-                os.killpg(worker.pid, signal.SIGCONT)
-                os.killpg(worker.pid, signal.SIGTERM)
-        for worker in self.workers:
-            try:
-                worker.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                os.killpg(worker.pid, signal.SIGKILL)
-                worker.wait(timeout=10)
+        """End every worker with its pool, and the process that was asked."""
+        if self._console and self._console.poll() is None:
+            assert self._console.stdin
+            self._console.stdin.close()
+            self._console.wait(timeout=15)
+        while self.workers:
+            self.stop_worker()
 
 
 @contextlib.contextmanager
@@ -172,3 +189,16 @@ def played_plane(folder: Path, *, database: str = "", broker: str = "", is_quick
         yield plane
     finally:
         plane.clean_up()
+
+
+@lru_cache(maxsize=1)
+def _migrated() -> Path:
+    """An empty SQLite database with all migrations, made once for all tests of a process."""
+    folder = Path(tempfile.mkdtemp(prefix="sprocket-migrated-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    plane = PlayedPlane(folder)
+    plane.django("migrate", "-v0")
+    with sqlite3.connect(plane.data / "db.sqlite3") as database:
+        database.execute("pragma wal_checkpoint(truncate)")
+    database.close()
+    return plane.data / "db.sqlite3"

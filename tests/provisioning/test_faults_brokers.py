@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -47,52 +47,77 @@ class Stage:
 
     plane: PlayedPlane
     broker: Files | Redis | RabbitMQ
+    services: list[str] = field(default_factory=list)
+    applies: int = 0
+
+    def planned(self, *more: str, step_s: float = 0.3) -> int:
+        """A plan that adds these."""
+        self.services += more
+        return int(self.plane.planned(*self.services, step_s=step_s)["id"])
+
+    def assert_all_well(self, run: int) -> None:
+        """One delivery, one apply, each thing once."""
+        self.applies += 1
+        self.plane.assert_all_well(run, *self.services)
+        assert self.plane.operations().count("apply") == self.applies
 
 
-@pytest.fixture(params=["files", "redis", "rabbitmq"])
-def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+@pytest.fixture(scope="module", params=["files", "redis", "rabbitmq"])
+def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One deployment for all tests on a broker; each adds something to it."""
     with ExitStack() as stack:
         broker: Files | Redis | RabbitMQ = Files()
         if request.param == "redis":
             broker = stack.enter_context(redis_server())
         if request.param == "rabbitmq":
             broker = stack.enter_context(rabbitmq_server())
-        plane = stack.enter_context(played_plane(tmp_path, broker=broker.url))
+        plane = stack.enter_context(played_plane(tmp_path_factory.mktemp("plane"), broker=broker.url))
         if isinstance(broker, Files):
             broker.data = plane.data
             stack.callback(broker.start)
+        plane.start_worker()
         yield Stage(plane, broker)
 
 
 def test_a_run_asked_for_while_the_broker_is_down_is_carried_out_when_it_is_back(stage: Stage) -> None:
-    plan = stage.plane.planned("web", "bot")
-    stage.plane.start_worker()
+    plan = stage.planned("web", "bot")
     stage.broker.kill()
     began = time.monotonic()
-    run = stage.plane.asked_to_apply(plan["id"])
+    run = stage.plane.asked_to_apply(plan)
     assert time.monotonic() - began < 20, "whoever asked waited for the broker"
     assert stage.plane.brief(run)["state"] == "queued"
     stage.broker.start()
-    stage.plane.assert_all_well(run, "web", "bot")
-    assert stage.plane.operations().count("apply") == 1
+    stage.assert_all_well(run)
 
 
 def test_a_broker_restarted_in_the_middle_of_a_run_changes_nothing(stage: Stage) -> None:
-    plan = stage.plane.planned("web", "bot", "api", step_s=1.5)
-    stage.plane.start_worker()
-    run = stage.plane.asked_to_apply(plan["id"])
-    stage.plane.wait_for("web")
+    plan = stage.planned("api", "parser", "replays", step_s=1.5)
+    run = stage.plane.asked_to_apply(plan)
+    stage.plane.wait_for("api")
     stage.broker.kill()
-    stage.plane.wait_for("bot")
+    stage.plane.wait_for("parser")
     stage.broker.start()
-    stage.plane.assert_all_well(run, "web", "bot", "api")
-    next_run = stage.plane.asked_to_apply(stage.plane.planned("web", "bot", "api", "parser")["id"])
-    stage.plane.assert_all_well(next_run, "web", "bot", "api", "parser")
-    assert stage.plane.operations().count("apply") == 2
+    stage.assert_all_well(run)
+    stage.assert_all_well(stage.plane.asked_to_apply(stage.planned("after")))
 
 
 def test_messages_lost_by_the_broker_are_sent_again(stage: Stage) -> None:
-    run = stage.plane.asked_to_apply(stage.plane.planned("web")["id"])
+    stage.plane.stop_worker()
+    run = stage.plane.asked_to_apply(stage.planned("queued"))
     stage.broker.empty()
     stage.plane.start_worker()
-    stage.plane.assert_all_well(run, "web")
+    stage.assert_all_well(run)
+
+
+@pytest.mark.parametrize("stage", ["redis", "rabbitmq"], indirect=True)  # a folder cannot be frozen
+def test_a_broker_that_answers_nothing_keeps_nobody_waiting(stage: Stage) -> None:
+    assert not isinstance(stage.broker, Files)
+    plan = stage.planned("frozen")
+    stage.broker.freeze()
+    try:
+        began = time.monotonic()
+        run = stage.plane.asked_to_apply(plan)
+        assert time.monotonic() - began < 15, "whoever asked waited for the broker"
+    finally:
+        stage.broker.thaw()
+    stage.assert_all_well(run)

@@ -42,14 +42,17 @@ say([answer.status_code, answer.content.decode()])
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
     with postgres_server() as running:
+        PlayedPlane(running.folder, database=running.url).django("migrate", "-v0")
+        running.run("alter database sprocket rename to migrated", database="postgres")
         yield running
 
 
 @pytest.fixture
 def plane(server: Postgres, tmp_path: Path) -> Iterator[PlayedPlane]:
-    server.run("drop schema public cascade; create schema public")
+    server.run("create database sprocket template migrated", database="postgres")
     with played_plane(tmp_path, database=server.url) as made:
         yield made
+    server.run("drop database sprocket with (force)", database="postgres")
 
 
 def test_a_database_that_goes_away_in_the_middle_of_a_run_loses_and_doubles_nothing(server: Postgres, plane: PlayedPlane) -> None:
@@ -97,8 +100,11 @@ def _page_without_a_database(plane: PlayedPlane) -> tuple[int, str]:
 
 
 def test_eight_writers_of_a_hundred_each_lose_no_write_on_sqlite(tmp_path: Path) -> None:
-    plane = PlayedPlane(tmp_path)
-    plane.set_up()
+    with played_plane(tmp_path) as plane:
+        _write_from_eight(plane)
+
+
+def _write_from_eight(plane: PlayedPlane) -> None:
     plane.ask("Organization.objects.update(name='0')")
     command = [sys.executable, "-c", WRITER]
     writers = [

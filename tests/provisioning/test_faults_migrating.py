@@ -58,8 +58,10 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Play
         broken, whole = (PlayedPlane(tmp_path / name, database=url) for name, url in zip(("broken", "whole"), urls, strict=True))
         for plane in (broken, whole):
             plane.folder.mkdir()
-        whole.migrate()
+        whole.django("migrate", "-v0")
         yield broken, whole
+        for plane in (broken, whole):
+            plane.clean_up()
 
 
 def _cli(plane: PlayedPlane, *words: str) -> subprocess.CompletedProcess[str]:
@@ -69,7 +71,7 @@ def _cli(plane: PlayedPlane, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_migration_killed_in_the_middle_is_gone_on_with(fresh: tuple[PlayedPlane, PlayedPlane]) -> None:
     broken, whole = fresh
-    for operations in (30, 40, 1):
+    for operations in (30, 1):
         command = [sys.executable, "-c", KILLED, str(operations)]
         killed = subprocess.run(command, env=broken.environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
@@ -78,7 +80,7 @@ def test_a_migration_killed_in_the_middle_is_gone_on_with(fresh: tuple[PlayedPla
         assert told.returncode == 2
         assert "the database is older than this program" in told.stderr
         assert "python manage.py migrate" in told.stderr
-        broken.migrate()
+        broken.django("migrate", "-v0")
         told = _cli(broken, "org", "list")
     assert told.returncode == 0, told.stderr
     assert broken.ask(SCHEMA) == whole.ask(SCHEMA)
