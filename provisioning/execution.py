@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
@@ -31,6 +32,7 @@ from provisioning.recorder import LeaseLostError, Recorder
 from provisioning.review import drift
 from provisioning.review.announcing import announce
 from provisioning.review.observed import differences, mismatch_error
+from provisioning.room import has_room_for_rows
 from provisioning.states import PlanState, RunKind, RunState
 from provisioning.verify_estate import verify_bundle
 from sprocket_v2.errors import ApplyError, SprocketError, StaleError
@@ -50,7 +52,7 @@ def execute_run(run_id: int, *, on_event: Callable[[Event], None] | None = None)
     run = Run.objects.select_related("organization", "plan", "blueprint").filter(pk=run_id).first()
     if run is None or run.state != RunState.QUEUED:
         return
-    lease = leases.acquire(run.organization, leases.this_worker())
+    lease = leases.acquire(run.organization, leases.this_worker()) if has_room_for_rows(settings.DATABASES["default"]) else None
     if lease is None:
         Run.objects.filter(pk=run.pk, state=RunState.QUEUED).update(sent_at=None)  # the reconciler rings again
         return

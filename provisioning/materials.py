@@ -25,10 +25,9 @@ from blueprints.vault_files import read_vault
 from orgs.models import Organization
 from provisioning import secret_store
 from provisioning.operations import Request, Verb
-from provisioning.state import digest_over, stored_digest
+from provisioning.state import PROJECT, digest_over, stored_digest
 from sprocket_v2.errors import SetupError, StaleError
 
-PROJECT = "sprocket"
 Basis = Literal["live", "empty-host"]
 
 

@@ -10,6 +10,7 @@ import logging
 import threading
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import close_old_connections
 from django.db.models import DateTimeField, ExpressionWrapper, Q, Value
 from django.db.models.functions import Now
@@ -19,6 +20,7 @@ from provisioning.migration import runner as migrations
 from provisioning.models import Run
 from provisioning.review.announcing import deliver_due
 from provisioning.review.drift import ask_due
+from provisioning.room import has_room_for_rows
 from provisioning.states import UNDER_WAY, RunState
 
 LOOK_AT_BACKUPS_EVERY = 20  # passes: five minutes
@@ -30,6 +32,9 @@ _log = logging.getLogger(__name__)
 def reconcile() -> dict[str, int]:
     """One pass. Returns how many runs were sent, taken back, and given up."""
     done = {"taken_back": 0, "given_up": 0, "sent": 0}
+    if not has_room_for_rows(settings.DATABASES["default"]):
+        _log.error("the disk of the database is full: no run is begun until there is room on it")
+        return done
     for run in Run.objects.filter(state__in=UNDER_WAY).select_related("organization"):
         word = _take_back(run)
         if word:

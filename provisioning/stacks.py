@@ -27,10 +27,9 @@ from semver import VersionInfo
 from provisioning.engine_events import MAX_MESSAGE
 from provisioning.program import build
 from provisioning.secret_socket import SecretServer
-from provisioning.state import canonical_digest, checkpoint_file
+from provisioning.state import PROJECT, canonical_digest, checkpoint_file
 from provisioning.translation import Emitter, Translation, private
 
-PROJECT = "sprocket"
 PLUGIN = "pulumi-resource-sprocket"
 
 

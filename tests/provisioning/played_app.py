@@ -7,9 +7,11 @@ else in such a process is the product's: rows, leases, broker, reconciler, recor
 from __future__ import annotations
 
 import os
+import time
 from datetime import timedelta
 
 import django
+from django.utils import timezone
 
 django.setup()
 
@@ -31,3 +33,10 @@ if os.environ.get("PLAYED_QUICK"):
     leases.DURATION, leases.RENEW_EVERY_S = timedelta(seconds=3), 0.7
     reconcile.RING_AGAIN_AFTER = timedelta(seconds=4)
     sprocket_v2.celery.RECONCILE_EVERY_S = 1.0
+
+# A machine whose clock is wrong. libfaketime would be more honest, and cannot be had: under it this Python's sleeps fail or never end.
+_OFF_S = float(os.environ.get("PLAYED_CLOCK_OFF_S", "0"))
+if _OFF_S:
+    _time, _now = time.time, timezone.now
+    time.time = lambda: _time() + _OFF_S
+    timezone.now = lambda: _now() + timedelta(seconds=_OFF_S)

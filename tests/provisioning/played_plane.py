@@ -177,7 +177,7 @@ class PlayedPlane:
             self._console.stdin.close()
             self._console.wait(timeout=15)
         while self.workers:
-            self.stop_worker()
+            self.stop_worker(signal.SIGKILL)
 
 
 @contextlib.contextmanager
