@@ -43,9 +43,12 @@ browser: ## tests in a real browser
 	@$(PYTHON) tools/setup/bootstrap.py dev
 	@$(RUN) -m tools.run_tests --only browser
 
-soak: ## long tests
+soak: ## long tests; rewrites docs/faults.md from what the faults took
 	@$(PYTHON) tools/setup/bootstrap.py dev
-	@$(RUN) -m pytest -q -m soak
+	@rm -f test-results/faults.jsonl
+	@$(RUN) -m pytest -q -m soak --ignore-glob='*/test_faults_*'
+	@$(RUN) -m pytest -q tests/engine/test_faults_*.py
+	@$(RUN) -m tools.faults
 
 check: ## format, lint, types, architecture, migrations, templates, files
 	@$(PYTHON) tools/setup/bootstrap.py dev

@@ -137,7 +137,10 @@ def plan_from(run: Run, *, on_event: OnEvent | None = None) -> Plan:
 
 
 def apply(*, plan: Plan, actor: Any, idempotency_key: str = "", ring: bool = True) -> Run:  # noqa: ANN401
-    """Ask for an approved plan to be applied; while its run is not finished, asking again gives that run."""
+    """Ask for an approved plan to be applied; while its run is not finished, asking again gives that run.
+
+    A run that needs recovery goes on from where it is, with two more tries.
+    """
     org = plan.organization
     access.require(actor, org, "apply")
     known = _known(org, idempotency_key, _digest_of(RunKind.APPLY, None, plan))
@@ -147,8 +150,18 @@ def apply(*, plan: Plan, actor: Any, idempotency_key: str = "", ring: bool = Tru
     if plan.state != PlanState.APPROVED or missing:
         hint = plan.reason or missing or ("approve it first" if plan.state == PlanState.PROPOSED else "make a new plan")
         raise StaleError(f"the plan is {plan.state}, not approved", hint=hint, where=f"plan {plan.number}")
-    open_run: Run | None = Run.objects.for_org(org).filter(plan=plan, kind=RunKind.APPLY).exclude(state__in=FINISHED).first()
-    return open_run or request_run(org=org, kind=RunKind.APPLY, actor=actor, plan=plan, idempotency_key=idempotency_key, ring=ring)
+    with transaction.atomic():
+        Organization.objects.select_for_update().get(pk=org.pk)  # a double click waits here, and finds the first one's run
+        open_run: Run | None = Run.objects.for_org(org).filter(plan=plan, kind=RunKind.APPLY).exclude(state__in=FINISHED).first()
+        if open_run is None:
+            return request_run(org=org, kind=RunKind.APPLY, actor=actor, plan=plan, idempotency_key=idempotency_key, ring=ring)
+        if open_run.state == RunState.NEEDS_RECOVERY and open_run.move(
+            RunState.QUEUED, deliveries=1, error=None, cancel_requested=False, sent_at=None if ring else Now()
+        ):
+            record(org=org, actor=actor, what="apply asked for again", detail=f"run {open_run.number}", via="web" if ring else "cli")
+            if ring:
+                transaction.on_commit(partial(ring_for, open_run.pk))
+    return open_run
 
 
 def destroy(*, org: Organization, actor: Any, idempotency_key: str = "", ring: bool = True) -> Run:  # noqa: ANN401

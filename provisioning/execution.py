@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +15,7 @@ from blueprints.compose import read_stack
 from blueprints.models import Blueprint
 from blueprints.rendering import STACK, Rendering
 from orgs.models import Organization
-from provisioning import backup_actions, layers, leases, planning, secret_store
+from provisioning import backup_actions, layers, leases, planning, secret_store, spares
 from provisioning.collect import collect
 from provisioning.docker_door import docker_reader
 from provisioning.engine_events import Event
@@ -25,9 +23,10 @@ from provisioning.host_edge import actions as host_edge
 from provisioning.host_edge.claims import Shared, shared_of
 from provisioning.layers import EngineError
 from provisioning.live import adopted_of, live_fingerprint
-from provisioning.materials import material, rendering_of
+from provisioning.materials import all_state_copies, material, rendering_of, state_copies
 from provisioning.models import Plan, Run, StackState
-from provisioning.operations import Outcome, Request, Spare, Verb, run_operation
+from provisioning.operations import Outcome, Request, Verb, run_operation
+from provisioning.purge import remove_leftovers
 from provisioning.recorder import LeaseLostError, Recorder
 from provisioning.review import drift
 from provisioning.review.announcing import announce
@@ -38,9 +37,10 @@ from provisioning.verify_estate import verify_bundle
 from sprocket_v2.errors import ApplyError, SprocketError, StaleError
 
 MAX_DELIVERIES = 3
+DIED = "died"  # how an outcome's error says that the engine, or a part of it, is gone
 DEADLINE_S = {RunKind.PREVIEW: 300.0, RunKind.APPLY: 3000.0, RunKind.REFRESH: 600.0, RunKind.DESTROY: 1200.0, RunKind.DRIFT: 300.0}
+AGAIN = "its events say where it ended: mend what they name, then ask for the same again; it goes on from there"
 _log = logging.getLogger(__name__)
-_spare: Spare | None = None
 
 
 def execute_run(run_id: int, *, on_event: Callable[[Event], None] | None = None) -> None:
@@ -57,11 +57,13 @@ def execute_run(run_id: int, *, on_event: Callable[[Event], None] | None = None)
         Run.objects.filter(pk=run.pk, state=RunState.QUEUED).update(sent_at=None)  # the reconciler rings again
         return
     try:
-        if _taken(run, lease):
+        while _taken(run, lease):
             _Execution(run, lease, Recorder(run, lease, on_event)).to_the_end()
+            if run.state != RunState.QUEUED:
+                break
     finally:
         leases.release(lease)
-        refill_spare()
+        spares.refill()
 
 
 def _taken(run: Run, lease: leases.Lease) -> bool:
@@ -73,7 +75,7 @@ def _taken(run: Run, lease: leases.Lease) -> bool:
         error = {
             "kind": "deliveries",
             "message": f"tried {run.deliveries} times without an end",
-            "hint": "look at its events, then recover it",
+            "hint": AGAIN,
         }
         run.move(RunState.NEEDS_RECOVERY, error=error)
         return False
@@ -99,11 +101,13 @@ class _Execution:
     def to_the_end(self) -> None:
         """Do it and write the end, whatever it is. Only a lost lease ends without a word: somebody else writes then."""
         try:
+            self._mend_states()
             getattr(self, f"_{self.run.kind}")()
         except LeaseLostError:
             _log.warning("run %s lost its lease", self.run.pk)
         except EngineError as error:
-            self._failed(error.error, is_certain=error.outcome.has_result)
+            if not self._goes_on(error.error):
+                self._failed(error.error, is_certain=error.outcome.has_result)
         except SprocketError as error:
             kind = "stale" if isinstance(error, StaleError) else "refused"
             self._failed({"kind": kind, **error.as_dict()})
@@ -124,6 +128,7 @@ class _Execution:
             name=self._folder,
             operate=self._operate,
             say=self.recorder.say,
+            prove=self._prove_lease,
         )
         if plan.is_empty:
             self._skip_apply(plan)
@@ -166,7 +171,7 @@ class _Execution:
                 )
         except StaleError as error:
             if not isinstance(error, LeaseLostError) and not error.transient:
-                plan.move(PlanState.STALE, reason=error.message)
+                self._move_plan(plan, PlanState.STALE, reason=error.message)
             raise
         except EngineError as error:
             self._apply_failed(plan, error)
@@ -183,6 +188,9 @@ class _Execution:
         blueprint = secret_store.stack_state(self.org).applied_blueprint or self.run.blueprint or _last_tried(self.org)
         host_edge.leave(org=self.org, beat=self.recorder.beat, say=self.recorder.say)
         outcome = self._without_plan("destroy", blueprint)
+        left = remove_leftovers(self.org.slug, keeps=frozenset({"volume"}), beat=self.recorder.beat)
+        if left:
+            self.recorder.say(f"left by a run that was ended, removed too: {', '.join(left)}")
         self._remember(state_digest=outcome.state_digest, live_fingerprint="", applied_digest="", applied_blueprint=None, last_verdict=None)
         stale = Plan.objects.for_org(self.org).filter(state__in=[PlanState.PROPOSED, PlanState.APPROVED])
         stale.update(state=PlanState.STALE, reason="the deployment was removed meanwhile")
@@ -214,23 +222,35 @@ class _Execution:
 
     def _operate(self, request: Request) -> Outcome:
         """One engine operation, followed to its end; raises EngineError when it did not go well."""
+        copies = state_copies(self.org.slug, request.stack) if request.op != "preview" else None
+        if copies:
+            copies.open()
         outcome = run_operation(
             request,
             on_event=self.recorder.take,
             deadline_s=DEADLINE_S[RunKind(self.run.kind)],
             should_stop=self.recorder.should_stop,
             on_start=self._started if request.layer else self.recorder.started,
-            spare=_spare,
+            spare=spares.current(),
         )
         self.recorder.flush()
+        if copies and outcome.has_result:
+            copies.settle()
         if not outcome.ok:
             raise EngineError(outcome)
         return outcome
 
+    def _mend_states(self) -> None:
+        """Nobody else works on these stacks now, so a state that is not the one the last operation left is a damaged one."""
+        for copies in all_state_copies(self.org.slug):
+            words = copies.mend()
+            if words:
+                self.recorder.say(words)
+
     def _started(self, pid: int, started: str, mark: str) -> None:
         """While one layer's child works, the next one's begins with its imports."""
         self.recorder.started(pid, started, mark)
-        refill_spare()
+        spares.refill()
 
     def _without_plan(self, op: Verb, blueprint: Blueprint | None) -> Outcome:
         if blueprint is None:
@@ -251,7 +271,7 @@ class _Execution:
         self.recorder.say("nothing has moved since the last apply: the engine was not needed")
         if shared:
             host_edge.join(org=self.org, shared=shared, beat=self.recorder.beat, say=self.recorder.say)
-        plan.move(PlanState.APPLIED)
+        self._move_plan(plan, PlanState.APPLIED)
         verdict = secret_store.stack_state(self.org).last_verdict
         self._ended(RunState.SUCCEEDED, verdict=verdict, changes=plan.changes)
 
@@ -277,7 +297,7 @@ class _Execution:
         )
         if _has_backups(rendering):
             backup_actions.note(self.org)
-        plan.move(PlanState.APPLIED)
+        self._move_plan(plan, PlanState.APPLIED)
         values: dict[str, Any] = {"verdict": verdict.as_dict(), "changes": dict(outcome.changes)}
         loud = mismatch_error(unlike, plan.number) if unlike else edge_error
         if loud:
@@ -303,24 +323,46 @@ class _Execution:
 
     def _apply_failed(self, plan: Plan, error: EngineError) -> None:
         moved = error.outcome.state_digest != plan.state_digest
-        if error.error.get("kind") == "stale" or moved:
+        if error.error.get("kind") != DIED and (error.error.get("kind") == "stale" or moved):
             reason = error.error["message"] if not moved else "its apply ended half-way; what was done stays"
-            plan.move(PlanState.STALE, reason=reason)
+            self._move_plan(plan, PlanState.STALE, reason=reason)
         self._remember(state_digest=error.outcome.state_digest, live_fingerprint="", applied_digest="")
+
+    def _move_plan(self, plan: Plan, state: PlanState, *, reason: str = "") -> None:
+        """Move the plan, under our lease only: whoever took the stack over may be applying it."""
+        with transaction.atomic():
+            self._prove_lease()
+            plan.move(state, reason=reason)
+
+    def _prove_lease(self) -> None:
+        if not self.run.write(under=self.lease.fencing, heartbeat=Now()):
+            raise LeaseLostError("the lease is lost", hint="another worker took the stack over")
 
     def _remember(self, **values: Any) -> None:  # noqa: ANN401 - columns of StackState
         """Note what is known of the stack, under our lease only."""
         with transaction.atomic():
-            if not self.run.write(under=self.lease.fencing, heartbeat=Now()):
-                raise LeaseLostError("the lease is lost", hint="another worker took the stack over")
+            self._prove_lease()
             secret_store.stack_state(self.org)
             StackState.objects.for_org(self.org).update(updated=Now(), **values)
 
     # Ends
 
+    def _goes_on(self, error: dict[str, Any]) -> bool:
+        """Whether it is tried again at once, under the same lease: the engine died, which is nobody's mistake, and tries are left."""
+        self.run.refresh_from_db()
+        if error.get("kind") != DIED or self.run.deliveries >= MAX_DELIVERIES:
+            return False
+        try:
+            self.recorder.say(f"{error['message']}: it goes on, try {self.run.deliveries + 1} of {MAX_DELIVERIES}")
+        except LeaseLostError:
+            return True  # somebody else goes on
+        return self.run.move(RunState.QUEUED, under=self.lease.fencing, sent_at=Now(), pid=None, mark="")
+
     def _failed(self, error: dict[str, Any], *, is_certain: bool = True) -> None:
         self.run.refresh_from_db()
-        if not is_certain and self.run.kind in {RunKind.APPLY, RunKind.REFRESH, RunKind.DESTROY}:
+        if self.run.state == RunState.CANCELLING and error.get("kind") == DIED:
+            self._ended(RunState.CANCELLED, error={**error, "kind": "cancelled"})
+        elif not is_certain and self.run.kind in {RunKind.APPLY, RunKind.REFRESH, RunKind.DESTROY}:
             self._ended(RunState.NEEDS_RECOVERY, error=error)
         elif error.get("kind") == "cancelled":
             self._ended(RunState.CANCELLED, error=error)
@@ -352,23 +394,3 @@ def _last_tried(org: Organization) -> Blueprint | None:
     """The blueprint of the newest apply: one that failed half-way has left things that can be removed."""
     run = Run.objects.for_org(org).filter(kind=RunKind.APPLY, plan__isnull=False).order_by("-pk").first()
     return run.plan.blueprint if run and run.plan else None
-
-
-def keep_spare() -> None:
-    """From now on one child waits ahead of time in this process (a worker's)."""
-    global _spare  # noqa: PLW0603 - one per process, like the process itself
-    if os.environ.get("SPROCKET_SPARE_CHILD", "1") != "0":
-        _spare = Spare()
-        refill_spare()
-
-
-def refill_spare() -> None:
-    """Start the next spare in the background."""
-    if _spare is not None:
-        threading.Thread(target=_spare.refill, daemon=True).start()
-
-
-def drop_spare() -> None:
-    """End the spare."""
-    if _spare is not None:
-        _spare.drop()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Value
 from django.db.models.functions import Now
@@ -16,8 +17,8 @@ from django.db.models.functions import Now
 from orgs.models import Organization
 from provisioning.models import StackLease
 
-DURATION = timedelta(seconds=45)
-RENEW_EVERY_S = 10.0
+DURATION = timedelta(seconds=settings.SPROCKET_LEASE_S)  # 45 s, unless set
+RENEW_EVERY_S = settings.SPROCKET_LEASE_S / 4.5  # may fail to come three times
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def acquire(org: Organization, owner: str) -> Lease | None:
 
 
 def renew(lease: Lease) -> bool:
-    """Hold it for another 45 s; False when somebody else has it by now."""
+    """Hold it for its whole length again; False when somebody else has it by now."""
     return bool(_held(lease).update(expires=later()))
 
 

@@ -25,7 +25,8 @@ from blueprints.vault_files import read_vault
 from orgs.models import Organization
 from provisioning import secret_store
 from provisioning.operations import Request, Verb
-from provisioning.state import PROJECT, digest_over, stored_digest
+from provisioning.state import PROJECT, checkpoint_file, digest_over, stored_digest
+from provisioning.state_copies import StateCopies
 from sprocket_v2.errors import SetupError, StaleError
 
 Basis = Literal["live", "empty-host"]
@@ -148,6 +149,20 @@ def known_state_digest(slug: str, layers: Iterable[str] = ("",)) -> str:
 def has_state(slug: str, layers: Iterable[str]) -> bool:
     """Whether a state is known of one of the layers."""
     return any(stored_digest(state_url(slug), PROJECT, stack_name(slug, layer)) for layer in layers)
+
+
+def state_copies(slug: str, stack: str) -> StateCopies | None:
+    """The copies of one stack's state; None where the state is elsewhere."""
+    file = checkpoint_file(state_url(slug), PROJECT, stack)
+    return StateCopies(file, data_dir() / "state-copies" / slug / stack) if file else None
+
+
+def all_state_copies(slug: str) -> list[StateCopies]:
+    """Those of every stack the organization has a state or a copy of."""
+    file = checkpoint_file(state_url(slug), PROJECT, slug)
+    states = [path.stem for path in file.parent.glob("*.json")] if file else []
+    copied = [path.name for path in (data_dir() / "state-copies" / slug).glob("*")]
+    return [copies for stack in sorted({*states, *copied}) if (copies := state_copies(slug, stack))]
 
 
 def secret_versions_of(rendering: Rendering) -> Mapping[str, int]:

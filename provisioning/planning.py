@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -41,6 +41,7 @@ def make_plan(
     name: str,
     operate: Operate,
     say: Say = nothing,
+    prove: Callable[[], None] = lambda: None,
 ) -> Plan:
     """Preview a blueprint and keep what was seen as a plan; without an engine against an empty host, and the plan says so.
 
@@ -48,6 +49,7 @@ def make_plan(
         name: of the run's folder.
         operate: runs one engine operation to its end.
         say: told which of several stacks it is about.
+        prove: raises when the stack is somebody else's by now; asked in the transaction that keeps the plan.
     Raises:
         ApplyError: a secret is missing; nothing was started. PreviewError: an existing service, or the bundle's own stacks, are not fit.
     """
@@ -64,7 +66,17 @@ def make_plan(
         digest = secret_store.stack_state(org).state_digest
         review = review_of(org, blueprint, rendering, drift=(), checks=checks)
         return _store(
-            org, blueprint, rendering, author, state_digest=digest, live=live or "", changes={}, steps=[], edge=edge, review=review
+            org,
+            blueprint,
+            rendering,
+            author,
+            state_digest=digest,
+            live=live or "",
+            changes={},
+            steps=[],
+            edge=edge,
+            review=review,
+            prove=prove,
         )
     refuse_unfit_layers(org, rendering)
     warning = virtual_ip_warning(rendering) if basis == "live" else ""
@@ -90,6 +102,7 @@ def make_plan(
         engine_plan=seen.engine_plan,
         edge=edge,
         review=review_of(org, blueprint, rendering, drift=drift, checks=checks),
+        prove=prove,
     )
 
 
@@ -275,11 +288,13 @@ def _store(
     steps: list[dict[str, Any]],
     edge: dict[str, Any],
     review: dict[str, Any],
+    prove: Callable[[], None],
     basis: Basis = "live",
     engine_plan: str = "",
 ) -> Plan:
     facts = rendering.blueprint
     with transaction.atomic():
+        prove()
         plan = Plan(
             organization=org,
             number=next_number(Plan, org),

@@ -31,6 +31,16 @@ def is_alive(pid: int, started: str) -> bool:
     return bool(started) and start_time_of(pid) == started
 
 
+def runs_as(pid: int, command: str) -> bool:
+    """Whether a process lives under that command's name; where the system does not tell names, whether it lives."""
+    if not start_time_of(pid):
+        return False
+    try:
+        return (_PROC / str(pid) / "comm").read_text(encoding="utf-8").strip() == command
+    except OSError:
+        return not _PROC.is_dir()
+
+
 def members_of(pid: int, mark: str) -> list[int]:
     """The living processes of the session that `pid` led, its leader included, told apart from strangers by their mark.
 

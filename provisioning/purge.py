@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
@@ -11,6 +12,7 @@ from django.db import transaction
 from blueprints.models import Blueprint
 from orgs import access
 from orgs.actions import delete_organization, record
+from provisioning.docker_door import docker_hands
 from provisioning.materials import data_dir
 from provisioning.models import Plan, Run, StackState
 from sprocket_v2.errors import ApplyError
@@ -36,24 +38,27 @@ def purge(*, org: Any, actor: Any, via: str = "cli") -> list[str]:  # noqa: ANN4
     return volumes
 
 
-def remove_leftovers(slug: str, *, limit_s: float = 90.0) -> list[str]:
+def remove_leftovers(
+    slug: str, *, limit_s: float = 90.0, keeps: frozenset[str] = frozenset(), beat: Callable[[], None] = lambda: None
+) -> list[str]:
     """Remove every Docker object that carries an organization's label, data included: what another control plane, or one
     whose data folder is gone, has left. Services first, the rest once their last tasks are gone.
 
+    Args:
+        keeps: kinds that stay, such as `volume`.
+        beat: called while waiting, so that a caller can renew its lease.
     Returns:
         The Docker names that were removed.
     Raises:
         ApplyError: something is still in use after the limit.
     """
-    from provisioning.providers.swarm.client import connect  # the Docker SDK is slow to import
-
-    swarm = connect()
+    swarm = docker_hands()
     removed = []
     for service in swarm.live_services(slug):
         swarm.remove("service", service.name)
         removed.append(service.name)
     limit = time.monotonic() + limit_s
-    while found := swarm.live_objects(slug):
+    while found := [item for item in swarm.live_objects(slug) if item.kind not in keeps]:
         for item in found:
             try:
                 swarm.remove(item.kind, item.name)
@@ -61,6 +66,7 @@ def remove_leftovers(slug: str, *, limit_s: float = 90.0) -> list[str]:
             except ApplyError:  # in use until its last task is gone
                 if time.monotonic() > limit:
                     raise
+        beat()
         time.sleep(0.2)
     return removed
 
@@ -71,6 +77,7 @@ def forget_organization(*, org: Any, actor: Any, via: str = "cli") -> None:  # n
     slug = org.slug
     folders = [
         data_dir() / "state" / slug,
+        data_dir() / "state-copies" / slug,
         data_dir() / "backups" / slug,
         data_dir() / "migrations" / slug,
         *(data_dir() / "runs" / str(run.pk) for run in Run.objects.for_org(org)),

@@ -27,10 +27,13 @@ from semver import VersionInfo
 from provisioning.engine_events import MAX_MESSAGE
 from provisioning.program import build
 from provisioning.secret_socket import SecretServer
+from provisioning.stack_recovery import owner_at_work, settle
 from provisioning.state import PROJECT, canonical_digest, checkpoint_file
 from provisioning.translation import Emitter, Translation, private
 
 PLUGIN = "pulumi-resource-sprocket"
+_PROVIDER_GONE = "rpc error: code = Unavailable"
+_GO_ON = "apply again: what is done stays done"
 
 
 class EngineFailureError(Exception):
@@ -92,6 +95,8 @@ class Engine(automation.PulumiCommand):
         finally:
             self._running.discard(process)
         result = automation.CommandResult(stdout=stdout, stderr=stderr, code=process.returncode)
+        if process.returncode < 0 and not self.stopping.is_set():
+            raise EngineFailureError("died", f"the engine's command line was ended by signal {-process.returncode}", _GO_ON)
         if process.returncode:
             raise automation.errors.create_command_error(result)
         return result
@@ -126,6 +131,7 @@ class Operation:
         self.translation = Translation(emitter, request.get("layer", ""))
         self.run_dir = Path(request["run_dir"])
         self._server = server
+        self._where = (str(request["state_url"]), PROJECT, str(request["stack"]))
         self.stack = self._opened_stack()
 
     def run(self) -> tuple[str, dict[str, int], list[dict[str, Any]]]:
@@ -139,12 +145,25 @@ class Operation:
         except ConcurrentUpdateError:
             if not self.request.get("holds_lease"):
                 raise
-            self.emitter.emit("stage", message="removing the lock of a run that was ended")
-            self.stack.cli("cancel", "--yes")
+            self._unlock()
             return self._run_once()
+
+    def _unlock(self) -> None:
+        """Remove the lock of a run that was ended, and of nobody else."""
+        owner = owner_at_work(*self._where)
+        if owner:
+            raise EngineFailureError(
+                "conflict",
+                f"the engine's state is locked by process {owner.pid} of {owner.username}, which is still at work",
+                "somebody runs the engine by hand: wait until it has ended, then apply again",
+            )
+        self.emitter.emit("stage", message="removing the lock of a run that was ended")
+        self.stack.cli("cancel", "--yes")
 
     def _run_once(self) -> tuple[str, dict[str, int], list[dict[str, Any]]]:
         op = self.request["op"]
+        if self.request.get("holds_lease"):
+            settle(*self._where, self.stack.cli, self.translation.say, self.run_dir)
         if op == "preview":
             return self._preview()
         self._refuse_moved_state(self._digest("before"))
@@ -286,6 +305,8 @@ def failure_of(error: Exception, errors: list[tuple[str, str]]) -> dict[str, str
             "hint": "make a new plan and approve that",
             "where": resource or "engine",
         }
+    if _PROVIDER_GONE in text:
+        return {"kind": "died", "message": "the provider's process ended while it worked", "hint": _GO_ON, "where": resource or "engine"}
     message, _, hint = text.partition("\nhint: ")
     hint = hint or "mend what the message names, then apply again: what is done stays done"
     return {"kind": "failed", "message": message[:MAX_MESSAGE], "hint": hint[:1000], "where": resource or "engine"}

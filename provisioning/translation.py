@@ -66,6 +66,10 @@ class Translation:
     steps: Steps = field(default_factory=Steps)
     errors: list[tuple[str, str]] = field(default_factory=list)
 
+    def say(self, message: str) -> None:
+        """A stage of our own."""
+        self.emitter.emit("stage", message=message)
+
     def take(self, event: Any) -> None:  # noqa: ANN401 - the SDK's EngineEvent
         """One event of the SDK's stream."""
         if event.resource_pre_event:

@@ -19,7 +19,7 @@ from django.conf import settings
 from sprocket_v2 import broker
 
 LONGEST_RUN_S = 3600
-RECONCILE_EVERY_S = 15.0
+RECONCILE_EVERY_S: float = settings.SPROCKET_RECONCILE_EVERY_S
 _PATIENCE_S = 5.0  # whoever asks for a run waits no longer for a broker that takes connections and says nothing
 _REDIS = {
     "visibility_timeout": 2 * LONGEST_RUN_S,
@@ -80,13 +80,13 @@ def _end_reconciling(**_: Any) -> None:  # noqa: ANN401
 
 @worker_process_init.connect
 def _keep_a_spare(**_: Any) -> None:  # noqa: ANN401
-    from provisioning.execution import keep_spare
+    from provisioning import spares
 
-    keep_spare()
+    spares.keep()
 
 
 @worker_process_shutdown.connect
 def _drop_the_spare(**_: Any) -> None:  # noqa: ANN401
-    from provisioning.execution import drop_spare
+    from provisioning import spares
 
-    drop_spare()
+    spares.drop()

@@ -47,6 +47,14 @@ def _secret_key() -> str:
     return file.read_text().strip()
 
 
+def _seconds(name: str, default: float, least: float) -> float:
+    """A length of time; too short a one would take work from those who are still at it."""
+    found: float = env.float(name, default=default)
+    if found < least:
+        raise SetupError(f"{name} is {found:g}, the least is {least:g}", hint=f"leave it out for {default:g} seconds", where="settings")
+    return found
+
+
 SPROCKET_DATA_DIR = _private_folder(_data_dir())
 KEYS_DIR = SPROCKET_DATA_DIR / "keys"
 SPROCKET_BASE_URL = env.str("SPROCKET_BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
@@ -58,6 +66,8 @@ SPROCKET_CACHE_DIR = Path(
 )
 SPROCKET_WEBHOOK_LOCAL = env.bool("SPROCKET_WEBHOOK_LOCAL", default=False)
 SPROCKET_DRIFT_EVERY_HOURS = env.int("SPROCKET_DRIFT_EVERY_HOURS", default=6)
+SPROCKET_LEASE_S = _seconds("SPROCKET_LEASE_S", 45.0, 2.0)
+SPROCKET_RECONCILE_EVERY_S = _seconds("SPROCKET_RECONCILE_EVERY_S", 15.0, 0.5)
 SIGN_IN_LINK_MINUTES = 15
 
 SECRET_KEY = _secret_key()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q, Value
 from django.db.models.functions import Now
 
@@ -21,7 +22,7 @@ from provisioning.migration.states import MigrationState, StepState, next_back, 
 from provisioning.migration.work import Evidence, Work
 from sprocket_v2.errors import SprocketError
 
-RING_AGAIN_AFTER = timedelta(seconds=60)
+RING_AGAIN_AFTER = timedelta(seconds=4 * settings.SPROCKET_RECONCILE_EVERY_S)  # a minute, unless set
 MAX_DELIVERIES = 3  # of one step; a step that takes its worker down every time is not tried for ever
 OnNote = Callable[[str], None]
 _log = logging.getLogger(__name__)

@@ -63,6 +63,7 @@ class Host:
         free_mib: room where Docker keeps its data; None where that is another machine's disk.
         taken: entry port -> OTHER_SERVICE or OTHER_PROGRAM; never by its name, which may be another tenant's.
         image_ids: reference -> id, of those that are there.
+        missing: folders that services mount and that this process does not see on the machine.
     """
 
     version: str
@@ -70,6 +71,7 @@ class Host:
     free_mib: int | None
     taken: Mapping[int, str]
     image_ids: Mapping[str, str]
+    missing: Sequence[str] = ()
 
 
 def images_of(lock: Mapping[str, Any]) -> tuple[Image, ...]:
@@ -80,19 +82,23 @@ def images_of(lock: Mapping[str, Any]) -> tuple[Image, ...]:
     )
 
 
-def read_host(reader: HostReader, slug: str, own: Collection[str], ports: Collection[int], references: Collection[str]) -> Host:
+def read_host(
+    reader: HostReader, slug: str, own: Collection[str], ports: Collection[int], references: Collection[str], folders: Collection[str] = ()
+) -> Host:
     """Look once.
 
     Args:
         own: Docker names of the organization's services that do not begin with its slug, such as adopted ones.
         ports: entry ports the organization's own services are to publish.
+        folders: paths of the machine that its services mount; not looked for where the machine is another one.
     Raises:
         ApplyError: Docker does not answer.
     """
     version, memory, root = reader.about()
     taken = {port: holder for port in ports if (holder := _holder(reader, slug, own, port))}
     ids = {reference: found for reference in references if (found := reader.local_image_id(reference))}
-    return Host(version, memory // 2**20, _free_mib(root), taken, ids)
+    missing = [folder for folder in folders if root and not Path(folder).exists()]
+    return Host(version, memory // 2**20, _free_mib(root), taken, ids, missing)
 
 
 def _holder(reader: HostReader, slug: str, own: Collection[str], port: int) -> str:
@@ -116,6 +122,7 @@ def host_results(host: Host, images: Sequence[Image], needed_mib: int) -> Iterat
     yield _memory(host.memory_mib, needed_mib)
     yield _disk(host.free_mib)
     yield from _ports(host.taken)
+    yield from _folders(host.missing)
     yield from _images(images, host.image_ids)
 
 
@@ -151,6 +158,13 @@ def _ports(taken: Mapping[int, str]) -> Iterator[Result]:
         yield Result(f"host/port-{port}", "block", words, remedy, "access")
     if not taken:
         yield Result("host/ports", "pass", "The entry ports are free, or this organization's own.")
+
+
+def _folders(missing: Sequence[str]) -> Iterator[Result]:
+    """A warning and no more: a control plane in a container speaks to the engine beside it and does not see its folders."""
+    for folder in missing:
+        words = f"There is no {folder} on the machine, and a service mounts it: Docker will not start that one."
+        yield Result(f"host/folder{folder}", "warn", words, f"`mkdir -p {folder}` there, for root alone.")
 
 
 def _images(images: Sequence[Image], here: Mapping[str, str]) -> Iterator[Result]:

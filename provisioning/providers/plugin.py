@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ from provisioning.secret_socket import SecretClient
 from sprocket_v2 import __version__
 from sprocket_v2.errors import SprocketError
 
+PAUSES_S = (1.0, 3.0)  # before the second and the third try, where an answer of Docker's or Vault's was lost
 Properties = Mapping[str, PropertyValue]
 Result = TypeVar("Result")
 
@@ -85,10 +87,15 @@ class SprocketProvider(pulumi_provider.Provider):
             return self._vaults.setdefault(args.reach, vault.connect(args.reach, self._secrets.get))
 
     async def _in_thread(self, call: Callable[[], Result]) -> Result:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
-        except SprocketError as error:
-            raise ProviderError(f"{error}\nhint: {error.hint}" if error.hint else str(error)) from None
+        """Safe to try again: what is there by then is found by its name, and is not made, changed or removed a second time."""
+        for pause in (*PAUSES_S, None):
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            except SprocketError as error:
+                if pause is None or not error.transient:
+                    raise ProviderError(f"{error}\nhint: {error.hint}" if error.hint else str(error)) from None
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that many do not come at once
+        raise AssertionError
 
     async def get_schema(self, request: pulumi_provider.GetSchemaRequest) -> pulumi_provider.GetSchemaResponse:
         return pulumi_provider.GetSchemaResponse(schema=f'{{"name": "{PACKAGE}", "version": "{plugin_version()}"}}')

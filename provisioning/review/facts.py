@@ -150,7 +150,7 @@ def look_at_host(org: Organization, rendering: Rendering) -> list[Result]:
     services = _services(rendering)
     own = {name for kind, name in adopted_of(rendering.files) if kind == "service"}
     own |= {str(service["x-sprocket"]["name"]) for service in services if (service.get("x-sprocket") or {}).get("name")}
-    host = read_host(docker_hands(), org.slug, own, _ports(services), {image.reference for image in images})
+    host = read_host(docker_hands(), org.slug, own, _ports(services), {image.reference for image in images}, _folders(services))
     needed = int(rendering.blueprint.get("size", {}).get("needed_mib", 0))
     ways = rendering.blueprint.get("access", {}).get("ways", ())
     return [*host_results(host, images, needed), *name_results(ways, addresses_of)]
@@ -164,3 +164,9 @@ def _services(rendering: Rendering) -> list[Mapping[str, Any]]:
 def _ports(services: Iterable[Mapping[str, Any]]) -> list[int]:
     """Entry ports the services publish."""
     return sorted({int(port["published"]) for service in services for port in service.get("ports") or () if isinstance(port, Mapping)})
+
+
+def _folders(services: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Paths of the machine that the services mount."""
+    mounts = (mount for service in services for mount in service.get("volumes") or () if isinstance(mount, Mapping))
+    return sorted({str(mount["source"]) for mount in mounts if mount.get("type") == "bind"})

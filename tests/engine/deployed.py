@@ -100,7 +100,7 @@ class ControlPlane:
         return json.loads(done.stdout.splitlines()[-1]) if done.stdout.strip() else None
 
     def start_worker(self) -> subprocess.Popen[bytes]:
-        """A Celery worker in a session of its own."""
+        """A Celery worker in a session of its own; one that was started before is the caller's to end."""
         command = [sys.executable, "-m", "celery", "-A", "sprocket_v2", "worker", "-c", "1", "--without-gossip", "--without-mingle"]
         with (self.data.parent / "worker.log").open("ab") as log:
             self._worker = subprocess.Popen(command, env=self.environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)

@@ -74,6 +74,10 @@ class FakeDocker:
     def is_port_free(self, port: int) -> bool:
         return port not in self.taken_ports
 
+    def remove(self, kind: str, name: str) -> None:
+        self.services = [item for item in self.services if (kind, item.name) != ("service", name)]
+        self.objects = [item for item in self.objects if (item.kind, item.name) != (kind, name)]
+
     def restart(self) -> None:
         """Give the first service a new task, as after a crash."""
         self.services[0] = replace(self.services[0], tasks=(LiveTask("t-new", "running", "running"),))

@@ -35,6 +35,14 @@ def _ignore_term(play: dict[str, Any]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN if play.get("stubborn") else _end_politely)
 
 
+def _dies_this_once(play: dict[str, Any], op: str) -> bool:
+    """`die_once` names a file that remembers that it died already."""
+    if op != "apply" or not play.get("die_once") or Path(play["die_once"]).exists():
+        return False
+    Path(play["die_once"]).touch()
+    return True
+
+
 def main() -> None:
     """Play one request."""
     line = sys.stdin.readline()
@@ -58,7 +66,7 @@ def main() -> None:
     _say(1, "stage", message="working")
     for seq, event in enumerate(play.get("events", []), start=2):
         _say(seq, **event)
-    if play.get("die") in (True, request["op"]):
+    if play.get("die") in (True, request["op"]) or _dies_this_once(play, request["op"]):
         sys.stderr.write(f"boom {next(iter(request['secrets'].values()), '')}\n")
         sys.stderr.flush()
         os.kill(os.getpid(), signal.SIGKILL)

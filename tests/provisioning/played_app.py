@@ -16,7 +16,7 @@ from django.utils import timezone
 django.setup()
 
 import sprocket_v2.celery
-from provisioning import docker_door, execution, leases, operations, reconcile
+from provisioning import docker_door, execution, operations, reconcile
 from provisioning.live import LiveService, LiveTask
 from provisioning.verdict import Check, verdict_of
 from tests.provisioning.conftest import FakeDocker
@@ -28,11 +28,7 @@ operations.CHILD_MODULE = "tests.provisioning.remembering_child"
 docker_door._connect = lambda: _docker  # type: ignore[assignment]
 execution.verify_bundle = lambda *_args, **_more: verdict_of([Check("service/demo_web", "Web", "ok")])
 
-# Quicker than in earnest, where the test says so: 3 s for a lease, 1 s between two passes.
-if os.environ.get("PLAYED_QUICK"):
-    leases.DURATION, leases.RENEW_EVERY_S = timedelta(seconds=3), 0.7
-    reconcile.RING_AGAIN_AFTER = timedelta(seconds=4)
-    sprocket_v2.celery.RECONCILE_EVERY_S = 1.0
+reconcile.RING_AGAIN_AFTER = timedelta(seconds=4)  # not a minute: a test that takes a message away waits for this
 
 # A machine whose clock is wrong. libfaketime would be more honest, and cannot be had: under it this Python's sleeps fail or never end.
 _OFF_S = float(os.environ.get("PLAYED_CLOCK_OFF_S", "0"))

@@ -43,7 +43,7 @@ say(brief(Run.objects.get(pk=ID)))
 class PlayedPlane:
     """One organization, `demo`, with Alice as its owner."""
 
-    def __init__(self, folder: Path, *, database: str = "", broker: str = "", is_quick: bool = True) -> None:
+    def __init__(self, folder: Path, *, database: str = "", broker: str = "") -> None:
         self.folder, self.data = folder, folder / "data"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPROCKET_", "DJANGO_", "PLAYED_"))}
         self.environment = {
@@ -55,7 +55,9 @@ class PlayedPlane:
             "SPROCKET_SPARE_CHILD": "0",
             **({"SPROCKET_DATABASE_URL": database} if database else {}),
             **({"SPROCKET_BROKER_URL": broker} if broker else {}),
-            **({"PLAYED_QUICK": "1"} if is_quick else {}),
+            "SPROCKET_LEASE_S": "3",
+            "SPROCKET_RECONCILE_EVERY_S": "1",
+            "SPROCKET_DRIFT_EVERY_HOURS": "0",
         }
         self.workers: list[subprocess.Popen[bytes]] = []
         self._console: subprocess.Popen[str] | None = None
@@ -181,9 +183,9 @@ class PlayedPlane:
 
 
 @contextlib.contextmanager
-def played_plane(folder: Path, *, database: str = "", broker: str = "", is_quick: bool = True) -> Iterator[PlayedPlane]:
+def played_plane(folder: Path, *, database: str = "", broker: str = "") -> Iterator[PlayedPlane]:
     """A control plane that leaves no process behind."""
-    plane = PlayedPlane(folder, database=database, broker=broker, is_quick=is_quick)
+    plane = PlayedPlane(folder, database=database, broker=broker)
     try:
         plane.set_up()
         yield plane

@@ -129,12 +129,12 @@ def test_a_first_layer_that_fails_without_a_change_leaves_the_plan_as_it_is(make
     assert plan.state == PlanState.APPROVED
 
 
-def test_a_layer_whose_child_died_needs_recovery_and_the_rest_is_not_begun(
+def test_a_layer_whose_child_dies_three_times_needs_recovery_and_the_rest_is_not_begun(
     make: Make, engine: Engine, demo: Organization, alice: Any
 ) -> None:
     run = _applied(_approved(make(layer_2={"die": "apply"}), alice), alice)
     assert run.state == RunState.NEEDS_RECOVERY
-    assert _asked(engine, "apply") == ["layer_1", "layer_2"]
+    assert _asked(engine, "apply") == ["layer_1", "layer_2"] * 3
     state = StackState.objects.for_org(demo).get()
     assert (state.state_digest, state.live_fingerprint) == ("", "")
 

@@ -74,10 +74,11 @@ def test_a_run_whose_worker_lives_is_left_alone(demo: Organization) -> None:
 
 
 def test_a_lost_run_is_taken_back_and_sent_again(demo: Organization, bell: list[int]) -> None:
-    run = _lost(demo)
+    run = _lost(demo, worker="elsewhere:7 9f3a")
     assert reconcile() == {"taken_back": 1, "given_up": 0, "sent": 1}
     run.refresh_from_db()
     assert run.state == RunState.QUEUED
+    assert [event.message for event in run.events.all()] == ["its worker (elsewhere:7) was lost: another one goes on, try 2 of 3"]
     assert bell == [run.pk]
     assert not leases.is_alive(demo.pk)
 

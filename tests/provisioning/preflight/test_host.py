@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -88,6 +89,13 @@ def test_ones_own_ports_are_free_and_others_are_counted_never_named() -> None:
     assert host.taken == {81: "another service", 83: "another program on this machine"}
     assert (host.memory_mib, dict(host.image_ids)) == (4096, {"web:1": "sha256:aa"})
     assert host.free_mib  # of the nearest folder that is there
+
+
+def test_a_folder_that_is_mounted_and_not_there_is_a_warning_with_the_command(tmp_path: Path) -> None:
+    gone = f"{tmp_path}/keys"
+    host = read_host(FakeHost(), "demo", (), (), (), (str(tmp_path), gone))
+    [said] = [result for key, result in judged(host).items() if key.startswith("host/folder")]
+    assert (said.state, said.remedy) == ("warn", f"`mkdir -p {gone}` there, for root alone.")
 
 
 def test_only_public_names_are_asked_of_dns() -> None:
