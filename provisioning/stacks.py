@@ -33,6 +33,10 @@ from provisioning.translation import Emitter, Translation, private
 
 PLUGIN = "pulumi-resource-sprocket"
 _PROVIDER_GONE = "rpc error: code = Unavailable"
+_WRONG_PASSPHRASE = {
+    "message": "the passphrase does not open this stack's state; nothing was changed",
+    "hint": "the control plane's database holds it, sealed: put database and state back from the same backup",
+}
 _GO_ON = "apply again: what is done stays done"
 
 
@@ -307,6 +311,8 @@ def failure_of(error: Exception, errors: list[tuple[str, str]]) -> dict[str, str
         }
     if _PROVIDER_GONE in text:
         return {"kind": "died", "message": "the provider's process ended while it worked", "hint": _GO_ON, "where": resource or "engine"}
+    if "incorrect passphrase" in f"{text}{error}":
+        return {**_WRONG_PASSPHRASE, "kind": "failed", "where": "engine"}
     message, _, hint = text.partition("\nhint: ")
     hint = hint or "mend what the message names, then apply again: what is done stays done"
     return {"kind": "failed", "message": message[:MAX_MESSAGE], "hint": hint[:1000], "where": resource or "engine"}

@@ -64,7 +64,9 @@ class StateCopies:
         engines_own = _read(self._file.with_name(f"{self._file.name}.bak"))
         for copy in (engines_own, opened):
             if copy and _is_state(copy):
-                return self._put_back(copy, f"{_what_is_wrong(found)}: the newest copy was put back; what it does not know is found by name")
+                return self._put_back(
+                    copy, f"{_what_is_wrong(found)}: the newest copy was put back; what it does not know is found by name"
+                )
         raise ApplyError(
             "the engine's state cannot be read, and there is no copy of it",
             hint="put the file back from a backup; or move it away and apply again: what runs is found by name and label, and taken on",
