@@ -23,7 +23,7 @@ from provisioning.host_edge import actions as host_edge
 from provisioning.host_edge.claims import Shared, shared_of
 from provisioning.layers import EngineError
 from provisioning.live import adopted_of, live_fingerprint
-from provisioning.materials import all_state_copies, material, rendering_of, state_copies
+from provisioning.materials import all_state_copies, drop_old_folders, material, rendering_of, state_copies
 from provisioning.models import Plan, Run, StackState
 from provisioning.operations import Outcome, Request, Verb, run_operation
 from provisioning.purge import remove_leftovers
@@ -63,6 +63,7 @@ def execute_run(run_id: int, *, on_event: Callable[[Event], None] | None = None)
                 break
     finally:
         leases.release(lease)
+        drop_old_folders(run.organization)
         spares.refill()
 
 

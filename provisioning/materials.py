@@ -24,11 +24,14 @@ from blueprints.rendering import Rendering, digest_of, write_bundle
 from blueprints.vault_files import read_vault
 from orgs.models import Organization
 from provisioning import secret_store
+from provisioning.models import Run
 from provisioning.operations import Request, Verb
 from provisioning.state import PROJECT, checkpoint_file, digest_over, stored_digest
 from provisioning.state_copies import StateCopies
+from provisioning.states import FINISHED
 from sprocket_v2.errors import SetupError, StaleError
 
+KEPT_FOLDERS = 20
 Basis = Literal["live", "empty-host"]
 
 
@@ -120,6 +123,15 @@ def material(org: Organization, rendering: Rendering, name: str) -> Iterator[Mat
         yield Material(org, rendering, wanted, run_dir)
     finally:
         shutil.rmtree(run_dir / "bundle", ignore_errors=True)
+
+
+def drop_old_folders(org: Organization) -> None:
+    """Journals and exports of an organization's newest runs stay; those of older ones go, or the disk would fill up in the end."""
+    there = {int(path.name) for path in (data_dir() / "runs").glob("*") if path.name.isdecimal()}
+    kept = Run.objects.for_org(org).order_by("-pk").values_list("pk", flat=True)[:KEPT_FOLDERS]
+    old = Run.objects.for_org(org).filter(pk__in=there, state__in=FINISHED).exclude(pk__in=list(kept)).values_list("pk", flat=True)
+    for run in old:
+        shutil.rmtree(data_dir() / "runs" / str(run), ignore_errors=True)
 
 
 def data_dir() -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.fault_notes import WORLD, note
 from tests.provisioning.played_plane import PlayedPlane, played_plane
 from tests.provisioning.servers import RabbitMQ, Redis, rabbitmq_server, redis_server
 from tests.provisioning.small_disks import small_disk
@@ -47,6 +48,7 @@ class Stage:
 
     plane: PlayedPlane
     broker: Files | Redis | RabbitMQ
+    name: str
     services: list[str] = field(default_factory=list)
     applies: int = 0
 
@@ -60,6 +62,9 @@ class Stage:
         self.applies += 1
         self.plane.assert_all_well(run, *self.services)
         assert self.plane.operations().count("apply") == self.applies
+
+    def note(self, fault: str, held: str, since: float) -> None:
+        note(WORLD, f"{self.name} {fault}", f"{held} (`test_faults_brokers`)", time.monotonic() - since)
 
 
 @pytest.fixture(scope="module", params=["files", "redis", "rabbitmq"])
@@ -76,7 +81,7 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             broker.data = plane.data
             stack.callback(broker.start)
         plane.start_worker()
-        yield Stage(plane, broker)
+        yield Stage(plane, broker, {"files": "the embedded broker", "redis": "Redis", "rabbitmq": "RabbitMQ"}[request.param])
 
 
 def test_a_run_asked_for_while_the_broker_is_down_is_carried_out_when_it_is_back(stage: Stage) -> None:
@@ -86,27 +91,33 @@ def test_a_run_asked_for_while_the_broker_is_down_is_carried_out_when_it_is_back
     run = stage.plane.asked_to_apply(plan)
     assert time.monotonic() - began < 20, "whoever asked waited for the broker"
     assert stage.plane.brief(run)["state"] == "queued"
+    back = time.monotonic()
     stage.broker.start()
     stage.assert_all_well(run)
+    stage.note("down when a run is asked for", "the run is a row; the worker's reconciler rings once the broker is back", back)
 
 
 def test_a_broker_restarted_in_the_middle_of_a_run_changes_nothing(stage: Stage) -> None:
     plan = stage.planned("api", "parser", "replays", step_s=1.5)
     run = stage.plane.asked_to_apply(plan)
     stage.plane.wait_for("api")
+    began = time.monotonic()
     stage.broker.kill()
     stage.plane.wait_for("parser")
     stage.broker.start()
     stage.assert_all_well(run)
+    stage.note("restarted in the middle of a run", "the run does not notice; the next one is heard", began)
     stage.assert_all_well(stage.plane.asked_to_apply(stage.planned("after")))
 
 
 def test_messages_lost_by_the_broker_are_sent_again(stage: Stage) -> None:
     stage.plane.stop_worker()
     run = stage.plane.asked_to_apply(stage.planned("queued"))
+    began = time.monotonic()
     stage.broker.empty()
     stage.plane.start_worker()
     stage.assert_all_well(run)
+    stage.note("emptied before a worker heard", "the reconciler rings again", began)
 
 
 @pytest.mark.parametrize("stage", ["redis", "rabbitmq"], indirect=True)  # a folder cannot be frozen
@@ -119,5 +130,7 @@ def test_a_broker_that_answers_nothing_keeps_nobody_waiting(stage: Stage) -> Non
         run = stage.plane.asked_to_apply(plan)
         assert time.monotonic() - began < 15, "whoever asked waited for the broker"
     finally:
+        back = time.monotonic()
         stage.broker.thaw()
     stage.assert_all_well(run)
+    stage.note("takes connections and answers nothing", "whoever asks waits under 15 s, and the run is sent once it answers", back)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.fault_notes import WORLD, note
 from tests.provisioning.played_plane import ROOT, PlayedPlane, played_plane
 from tests.provisioning.servers import Postgres, postgres_server
 
@@ -60,10 +61,13 @@ def test_a_database_that_goes_away_in_the_middle_of_a_run_loses_and_doubles_noth
     plane.start_worker()
     run = plane.asked_to_apply(plan["id"])
     plane.wait_for("web")
+    began = time.monotonic()
     server.kill()
     time.sleep(4)
     server.start()
     plane.assert_all_well(run, *services, deliveries=2)
+    held = "the step in hand is finished; once the database is back the run goes on with the rest (`test_faults_database`)"
+    note(WORLD, "PostgreSQL killed in the middle of a run, back after 4 s", held, time.monotonic() - began)
     order = "say(list(RunEvent.objects.filter(run=ID).values_list('seq', flat=True)))"
     seen = plane.ask(order, ID=run)
     assert seen == list(range(1, len(seen) + 1))
@@ -76,7 +80,8 @@ def test_whoever_asks_while_the_database_is_away_is_told_what_to_do(server: Post
         command = [sys.executable, "-m", "sprocket_v2.cli.main", "runs", "demo"]
         told = subprocess.run(command, env=plane.environment, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
         status, page = _page_without_a_database(plane)
-        assert time.monotonic() - began < 60
+        took = time.monotonic() - began
+        assert took < 60
     finally:
         server.start()
     assert told.returncode == 2
@@ -87,6 +92,8 @@ def test_whoever_asks_while_the_database_is_away_is_told_what_to_do(server: Post
     assert "hint:" in told.stderr
     assert status == 503
     assert "sprocket doctor" in page
+    held = "pages answer 503, commands end with 2, both with what, where and what next (`test_faults_database`)"
+    note(WORLD, "PostgreSQL away when somebody asks", held, took)
 
 
 def _page_without_a_database(plane: PlayedPlane) -> tuple[int, str]:
@@ -106,6 +113,7 @@ def test_eight_writers_of_a_hundred_each_lose_no_write_on_sqlite(tmp_path: Path)
 def _write_from_eight(plane: PlayedPlane) -> None:
     plane.ask("Organization.objects.update(name='0')")
     command = [sys.executable, "-c", WRITER]
+    began = time.monotonic()
     writers = [
         subprocess.Popen(command, env=plane.environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(8)
@@ -113,6 +121,8 @@ def _write_from_eight(plane: PlayedPlane) -> None:
     said = [writer.communicate(timeout=120) for writer in writers]
     assert [out.strip() for out, _ in said] == ["0"] * 8, said
     assert plane.ask("say(Organization.objects.get().name)") == "800"
+    held = "no write fails and none is lost (`test_faults_database`)"
+    note(WORLD, "SQLite under 8 writers, 100 times read-then-write each", held, time.monotonic() - began)
 
 
 @pytest.mark.parametrize(
@@ -126,5 +136,8 @@ def test_a_wrong_clock_takes_no_run_from_its_worker(plane: PlayedPlane, owner: s
     run = plane.asked_to_apply(plan["id"])
     plane.wait_for("web")
     plane.start_worker(env={"PLAYED_CLOCK_OFF_S": watcher})  # its reconciler looks each second, the lease is three seconds long
+    began = time.monotonic()
     plane.assert_all_well(run, *services)
     assert plane.operations().count("apply") == 1
+    held = "leases last by the database's clock: nobody takes the run, it is carried out once (`test_faults_database`)"
+    note(WORLD, "clock of a worker an hour ahead or behind, on PostgreSQL", held, time.monotonic() - began)

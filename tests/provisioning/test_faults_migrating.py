@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.engine.fault_notes import WORLD, note
 from tests.provisioning.played_plane import ROOT, PlayedPlane
 from tests.provisioning.servers import postgres_server
 
@@ -75,6 +77,7 @@ def test_a_migration_killed_in_the_middle_is_gone_on_with(fresh: tuple[PlayedPla
         command = [sys.executable, "-c", KILLED, str(operations)]
         killed = subprocess.run(command, env=broken.environment, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
+    began = time.monotonic()
     told = _cli(broken, "org", "list")
     if "SPROCKET_DATABASE_URL" in broken.environment:  # a database with an administrator is migrated on purpose
         assert told.returncode == 2
@@ -84,3 +87,12 @@ def test_a_migration_killed_in_the_middle_is_gone_on_with(fresh: tuple[PlayedPla
         told = _cli(broken, "org", "list")
     assert told.returncode == 0, told.stderr
     assert broken.ask(SCHEMA) == whole.ask(SCHEMA)
+    kind = "PostgreSQL" if "SPROCKET_DATABASE_URL" in broken.environment else "SQLite"
+    held = (
+        "the next start goes on by itself"
+        if kind == "SQLite"
+        else "the next start says how many are missing and to run `migrate`, which goes on"
+    )
+    note(
+        WORLD, f"the control plane's migration killed in the middle, {kind}", f"{held} (`test_faults_migrating`)", time.monotonic() - began
+    )
