@@ -20,7 +20,7 @@ from sprocket_v2 import broker
 
 LONGEST_RUN_S = 3600
 RECONCILE_EVERY_S: float = settings.SPROCKET_RECONCILE_EVERY_S
-_PATIENCE_S = 5.0  # whoever asks for a run waits no longer for a broker that takes connections and says nothing
+_PATIENCE_S = 3.0  # whoever asks for a run waits no longer for a broker that takes connections and says nothing
 _REDIS = {
     "visibility_timeout": 2 * LONGEST_RUN_S,
     "socket_connect_timeout": _PATIENCE_S,

@@ -27,6 +27,8 @@ while not Run.objects.get(pk=run.pk).is_finished and time.monotonic() < limit: t
 say(Run.objects.get(pk=run.pk).state)
 """
 LEFT = """
+limit = time.monotonic() + 10
+while leases.is_alive(org.pk) and time.monotonic() < limit: time.sleep(0.05)  # let go of right after the run's end
 say({"held": leases.is_alive(org.pk), "unfinished": Run.objects.exclude(state="succeeded").count(), "runs": Run.objects.count(),
      "marks": list(Run.objects.exclude(mark="").values_list("pid", "mark"))})
 """
