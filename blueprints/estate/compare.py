@@ -142,7 +142,7 @@ def _services(before: Side, after: Side, rules: Rules) -> Iterator[Pair]:
         if was and now:
             fields = _differing(was, now)
             fate: Fate = "same" if names == others and not fields else "changed" if names == others else "replaced"
-            yield Pair(role, title, names, others, fate, fields, _why(after, now))
+            yield Pair(role, title, names, others, fate, fields, _stays(was[0], rules) or _why(after, now))
         elif now:
             yield Pair(role, title, (), others, "new", (), _why(after, now))
         else:
@@ -160,6 +160,13 @@ def _by_role(side: Side) -> dict[str, list[Item]]:
 
 def _legacy_role(item: Item) -> str:
     return str(item.facts.get("component") or item.name).removeprefix("legacy-")
+
+
+def _stays(was: Item, rules: Rules) -> str:
+    """Why a part of the legacy layout is still needed, in a town hall's words; empty for every other part."""
+    if not str(was.facts.get("component")).startswith("legacy-"):
+        return ""
+    return next((choice.why for choice in rules.roles.get(_legacy_role(was), ()) if choice.fate == "keep"), "")
 
 
 def _gone(role: str, there: set[str], rules: Rules) -> tuple[Fate, str]:

@@ -18,6 +18,7 @@ from tests.browser.site import Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 SLUG = "estate"
+COMPARISON = "compare/estates?a=profile:legacy-22&b=profile:v2"
 COMPOSE = "services:\n  toy:\n    image: somebody/toy:1\n    network_mode: host\n"
 
 
@@ -70,7 +71,7 @@ def test_from_the_exports_to_the_way_to_v2(page: Page, site: Site, sources: list
     _picture(page, "migration")
 
 
-@pytest.mark.parametrize("path", ["import", "ledger", "migration"])
+@pytest.mark.parametrize("path", ["import", "ledger", "migration", COMPARISON])
 def test_its_pages_are_readable_by_everybody_and_on_a_phone(page: Page, browser: Browser, signed_in: str, site: Site, path: str) -> None:
     page.goto(f"{site.url}/o/{SLUG}/{path}")
     found = Axe().run(page).response["violations"]
@@ -81,6 +82,25 @@ def test_its_pages_are_readable_by_everybody_and_on_a_phone(page: Page, browser:
     beyond = phone.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     context.close()
     assert beyond <= 0
+
+
+def test_the_comparison_explains_the_simplification_and_each_service_that_stays(
+    page: Page, browser: Browser, signed_in: str, site: Site
+) -> None:
+    page.goto(f"{site.url}/o/{SLUG}/compare")
+    page.get_by_role("link", name="Compare with an estate").click()
+    page.get_by_label("From").select_option("profile:legacy-22")
+    page.get_by_label("to", exact=True).select_option("profile:v2")
+    page.get_by_role("button", name="Compare", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("22 services become")
+    for service in page.locator("ul.services > li").all():
+        assert len(service.locator(":scope > div:last-child").inner_text().split()) >= 3, "a reason"
+    _picture(page, "comparison")
+    phone = browser.new_context(storage_state=signed_in, viewport={"width": 390, "height": 844})
+    narrow = phone.new_page()
+    narrow.goto(f"{site.url}/o/{SLUG}/{COMPARISON}")
+    _picture(narrow, "comparison-phone")
+    phone.close()
 
 
 def test_the_checks_of_the_legacy_blueprint_list_its_weaknesses(page: Page, site: Site) -> None:

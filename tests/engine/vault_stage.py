@@ -86,7 +86,7 @@ class Server:
         data = json.dumps(body).encode() if body is not None else None
         headers = {"X-Vault-Token": self.token} if self.token else {}
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/v1/{path}", data=data, method=method, headers=headers)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read() or b"{}")
 
     def kept(self, path: str) -> dict[str, str]:

@@ -29,6 +29,9 @@ def test_every_one_of_the_22_has_a_fate_and_a_reason() -> None:
     assert all(pair.why for pair in old), [pair.role for pair in old if not pair.why]
     stays = {pair.role for pair in old if pair.after}
     assert stays == {"web", "api", "bot", "redis", "proxy"}
+    reasons = {pair.role: pair.why for pair in old}
+    assert reasons["web"] == "Players use the site; v2 serves it from one container."
+    assert "Nobody asks for a status page" in " ".join(reasons.values())
     counts = {kind.title: (kind.before, kind.after) for kind in found.kinds}
     assert counts["Secret paths"] == (24, 0)
     assert counts["Volumes"] == (16, 4)
