@@ -131,7 +131,7 @@ class RabbitMQ(Server):
 
     @property
     def url(self) -> str:
-        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+        return f"amqp://127.0.0.1:{self.port}//"
 
     def command(self) -> list[str]:
         return [str(_RABBIT / "rabbitmq-server")]
