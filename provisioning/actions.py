@@ -245,7 +245,8 @@ def run_here(run: Run, *, on_event: OnEvent | None = None) -> Run:
 def cancel(*, run: Run, actor: Any) -> Run:  # noqa: ANN401
     """Ask a run to stop: a waiting one never starts, a running one finishes the step in hand (rule 4)."""
     access.require(actor, run.organization, NEEDS_PERMISSION[RunKind(run.kind)])
-    if run.move(RunState.CANCELLED, error={"kind": "cancelled", "message": "cancelled before it began", "hint": ""}):
+    words = "given up; what is done stays done" if run.state == RunState.NEEDS_RECOVERY else "cancelled before it began"
+    if run.move(RunState.CANCELLED, error={"kind": "cancelled", "message": words, "hint": ""}):
         return run
     Run.objects.filter(pk=run.pk).exclude(state__in=FINISHED).update(cancel_requested=True)
     run.refresh_from_db()

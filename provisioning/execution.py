@@ -219,7 +219,8 @@ class _Execution:
 
     @property
     def _folder(self) -> str:
-        return str(self.run.pk)
+        """One for each try: a worker that comes back late must not remove, or write over, what its successor reads."""
+        return f"{self.run.pk}/{self.lease.fencing}-{self.run.deliveries}"
 
     def _operate(self, request: Request) -> Outcome:
         """One engine operation, followed to its end; raises EngineError when it did not go well."""

@@ -32,7 +32,7 @@ from provisioning.state import PROJECT, canonical_digest, checkpoint_file
 from provisioning.translation import Emitter, Translation, private
 
 PLUGIN = "pulumi-resource-sprocket"
-_PROVIDER_GONE = "rpc error: code = Unavailable"
+_PROVIDER_GONE = ("error reading from server: EOF", "transport: Error while dialing", "the connection is draining")
 _WRONG_PASSPHRASE = {
     "message": "the passphrase does not open this stack's state; nothing was changed",
     "hint": "the control plane's database holds it, sealed: put database and state back from the same backup",
@@ -309,7 +309,7 @@ def failure_of(error: Exception, errors: list[tuple[str, str]]) -> dict[str, str
             "hint": "make a new plan and approve that",
             "where": resource or "engine",
         }
-    if _PROVIDER_GONE in text:
+    if any(words in text for words in _PROVIDER_GONE) and "Docker says" not in text:  # Docker speaks gRPC too
         return {"kind": "died", "message": "the provider's process ended while it worked", "hint": _GO_ON, "where": resource or "engine"}
     if "incorrect passphrase" in f"{text}{error}":
         return {**_WRONG_PASSPHRASE, "kind": "failed", "where": "engine"}

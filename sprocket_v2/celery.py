@@ -6,6 +6,8 @@ Without SPROCKET_BROKER_URL messages are files in the data folder (broker.py); w
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from django.conf import settings
 from sprocket_v2 import broker
 
 LONGEST_RUN_S = 3600
+ENDS_WITH_PARENT = "SPROCKET_ENDS_WITH_PARENT"  # set for a worker that its parent holds a pipe to
 RECONCILE_EVERY_S: float = settings.SPROCKET_RECONCILE_EVERY_S
 _PATIENCE_S = 3.0  # whoever asks for a run waits no longer for a broker that takes connections and says nothing
 _REDIS = {
@@ -69,6 +72,15 @@ def _begin_reconciling(**_: Any) -> None:  # noqa: ANN401 - Celery's signal
     from provisioning.reconcile import Reconciler
 
     Reconciler.shared().start(RECONCILE_EVERY_S)
+    if os.environ.get(ENDS_WITH_PARENT):
+        threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    """Standard input ends with the parent, however that ends: then the run in hand is finished, and no other is begun."""
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @worker_shutdown.connect

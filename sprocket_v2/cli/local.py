@@ -94,11 +94,19 @@ def worker_arguments(concurrency: int = 2) -> list[str]:
 
 @contextmanager
 def embedded_worker(log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker beside this process, in its own group; ended with it."""
+    """A worker beside this process, in its own group; ended with it, even when this process is killed."""
+    from sprocket_v2.celery import ENDS_WITH_PARENT
+
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
         process = subprocess.Popen(
-            worker_arguments(), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
+            worker_arguments(),
+            cwd=ROOT,
+            env={**os.environ, ENDS_WITH_PARENT: "1"},
+            stdin=subprocess.PIPE,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
         )
         try:
             yield process

@@ -94,7 +94,7 @@ class Between:
     def close(self) -> None:
         """Listen no longer."""
         self._listening.close()
-        self.path.unlink()
+        self.path.unlink(missing_ok=True)
 
     def _accept(self) -> None:
         while True:

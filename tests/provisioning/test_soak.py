@@ -70,7 +70,7 @@ def _assert_nothing_is_left(plane: PlayedPlane) -> None:
     assert not any(living)
     folders = list((plane.data / "runs").iterdir())
     assert len(folders) <= KEPT_FOLDERS
-    inside = {path.name for folder in folders for path in folder.iterdir()}
+    inside = {path.name for folder in folders for path in folder.rglob("*")}
     assert not inside & {"bundle", "home", "passphrase", "empty-state"}, inside
     assert list((plane.data / "broker" / "in").iterdir()) == []
 
