@@ -47,7 +47,7 @@ soak: ## long tests; rewrites docs/faults.md from what the faults took
 	@$(PYTHON) tools/setup/bootstrap.py dev
 	@rm -f test-results/faults.jsonl
 	@$(RUN) -m pytest -q -m soak --ignore-glob='*/test_faults_*'
-	@$(RUN) -m pytest -q tests/engine/test_faults_*.py
+	@$(RUN) -m pytest -q tests/engine/test_faults_*.py tests/provisioning/test_faults_*.py
 	@$(RUN) -m tools.faults
 
 check: ## format, lint, types, architecture, migrations, templates, files

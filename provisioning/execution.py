@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
@@ -24,13 +25,14 @@ from provisioning.host_edge.claims import Shared, shared_of
 from provisioning.inventory import counted, inventory_of, wrong_after
 from provisioning.layers import EngineError
 from provisioning.live import adopted_of, live_fingerprint
-from provisioning.materials import material, rendering_of
+from provisioning.materials import all_state_copies, drop_old_folders, material, rendering_of, state_copies
 from provisioning.models import Plan, Run, StackState
 from provisioning.operations import Outcome, Request, Verb, run_operation
 from provisioning.recorder import LeaseLostError, Recorder
 from provisioning.review import drift
 from provisioning.review.announcing import announce
 from provisioning.review.observed import differences, mismatch_error
+from provisioning.room import has_room_for_rows
 from provisioning.states import PlanState, RunKind, RunState
 from provisioning.verify_estate import verify_bundle
 from sprocket_v2.errors import ApplyError, SprocketError, StaleError
@@ -51,7 +53,7 @@ def execute_run(run_id: int, *, on_event: Callable[[Event], None] | None = None)
     run = Run.objects.select_related("organization", "plan", "blueprint").filter(pk=run_id).first()
     if run is None or run.state != RunState.QUEUED:
         return
-    lease = leases.acquire(run.organization, leases.this_worker())
+    lease = leases.acquire(run.organization, leases.this_worker()) if has_room_for_rows(settings.DATABASES["default"]) else None
     if lease is None:
         Run.objects.filter(pk=run.pk, state=RunState.QUEUED).update(sent_at=None)  # the reconciler rings again
         return
@@ -62,6 +64,7 @@ def execute_run(run_id: int, *, on_event: Callable[[Event], None] | None = None)
                 break
     finally:
         leases.release(lease)
+        drop_old_folders(run.organization)
         spares.refill()
 
 
@@ -100,6 +103,7 @@ class _Execution:
     def to_the_end(self) -> None:
         """Do it and write the end, whatever it is. Only a lost lease ends without a word: somebody else writes then."""
         try:
+            self._mend_states()
             getattr(self, f"_{self.run.kind}")()
         except LeaseLostError:
             _log.warning("run %s lost its lease", self.run.pk)
@@ -233,6 +237,9 @@ class _Execution:
 
     def _operate(self, request: Request) -> Outcome:
         """One engine operation, followed to its end; raises EngineError when it did not go well."""
+        copies = state_copies(self.org.slug, request.stack) if request.op != "preview" else None
+        if copies:
+            copies.open()
         outcome = run_operation(
             request,
             on_event=self.recorder.take,
@@ -242,9 +249,18 @@ class _Execution:
             spare=spares.current(),
         )
         self.recorder.flush()
+        if copies and outcome.has_result:
+            copies.settle()
         if not outcome.ok:
             raise EngineError(outcome)
         return outcome
+
+    def _mend_states(self) -> None:
+        """Nobody else works on these stacks now, so a state that is not the one the last operation left is a damaged one."""
+        for copies in all_state_copies(self.org.slug):
+            words = copies.mend()
+            if words:
+                self.recorder.say(words)
 
     def _started(self, pid: int, started: str, mark: str) -> None:
         """While one layer's child works, the next one's begins with its imports."""

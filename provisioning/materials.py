@@ -24,11 +24,14 @@ from blueprints.rendering import Rendering, digest_of, write_bundle
 from blueprints.vault_files import read_vault
 from orgs.models import Organization
 from provisioning import secret_store
+from provisioning.models import Run
 from provisioning.operations import Request, Verb
-from provisioning.state import digest_over, stored_digest
+from provisioning.state import PROJECT, checkpoint_file, digest_over, stored_digest
+from provisioning.state_copies import StateCopies
+from provisioning.states import FINISHED
 from sprocket_v2.errors import SetupError, StaleError
 
-PROJECT = "sprocket"
+KEPT_FOLDERS = 20
 Basis = Literal["live", "empty-host"]
 
 
@@ -122,6 +125,15 @@ def material(org: Organization, rendering: Rendering, name: str) -> Iterator[Mat
         shutil.rmtree(run_dir / "bundle", ignore_errors=True)
 
 
+def drop_old_folders(org: Organization) -> None:
+    """Journals and exports of an organization's newest runs stay; those of older ones go, or the disk would fill up in the end."""
+    there = {int(path.name) for path in (data_dir() / "runs").glob("*") if path.name.isdecimal()}
+    kept = Run.objects.for_org(org).order_by("-pk").values_list("pk", flat=True)[:KEPT_FOLDERS]
+    old = Run.objects.for_org(org).filter(pk__in=there, state__in=FINISHED).exclude(pk__in=list(kept)).values_list("pk", flat=True)
+    for run in old:
+        shutil.rmtree(data_dir() / "runs" / str(run), ignore_errors=True)
+
+
 def data_dir() -> Path:
     """The folder all data lives under."""
     return Path(settings.SPROCKET_DATA_DIR)
@@ -149,6 +161,20 @@ def known_state_digest(slug: str, layers: Iterable[str] = ("",)) -> str:
 def has_state(slug: str, layers: Iterable[str]) -> bool:
     """Whether a state is known of one of the layers."""
     return any(stored_digest(state_url(slug), PROJECT, stack_name(slug, layer)) for layer in layers)
+
+
+def state_copies(slug: str, stack: str) -> StateCopies | None:
+    """The copies of one stack's state; None where the state is elsewhere."""
+    file = checkpoint_file(state_url(slug), PROJECT, stack)
+    return StateCopies(file, data_dir() / "state-copies" / slug / stack) if file else None
+
+
+def all_state_copies(slug: str) -> list[StateCopies]:
+    """Those of every stack the organization has a state or a copy of."""
+    file = checkpoint_file(state_url(slug), PROJECT, slug)
+    states = [path.stem for path in file.parent.glob("*.json")] if file else []
+    copied = [path.name for path in (data_dir() / "state-copies" / slug).glob("*")]
+    return [copies for stack in sorted({*states, *copied}) if (copies := state_copies(slug, stack))]
 
 
 def secret_versions_of(rendering: Rendering) -> Mapping[str, int]:

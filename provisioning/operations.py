@@ -21,8 +21,10 @@ from typing import IO, Any, Literal
 
 from provisioning import processes
 from provisioning.engine_events import Event, event_from
+from provisioning.room import refuse_full_disk
 from provisioning.secret_socket import SecretServer
-from sprocket_v2.errors import ApplyError, SetupError
+from provisioning.state import PROJECT, checkpoint_file
+from sprocket_v2.errors import ApplyError
 
 Verb = Literal["preview", "apply", "refresh", "destroy"]
 OnEvent = Callable[[Event], None]
@@ -53,7 +55,6 @@ STALL_AFTER_S = 120.0
 GRACE_S = 30.0
 _LAST_WORDS_S = 2.0
 _TICK_S = 0.25
-_MIN_FREE_BYTES = 100 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +262,9 @@ def run_operation(
         spare: where a pre-started child may wait.
     """
     refuse_full_disk(Path(request.run_dir))
+    state = checkpoint_file(request.state_url, PROJECT, request.stack)
+    if state is not None:
+        refuse_full_disk(state.parents[3], last_bytes=state.stat().st_size if state.is_file() else 0)
     child = spare.take() if spare else Child()
     try:
         on_start(child.pid, child.started, child.mark)
@@ -373,21 +377,6 @@ def _death(tail: str, stop_kind: str) -> dict[str, str]:
         "hint": "apply again; if it ends the same way, `sprocket doctor` looks at the machine",
         "where": "engine",
     }
-
-
-def refuse_full_disk(folder: Path) -> None:
-    """Refuse to begin when the state may not be written to its end (rule 9).
-
-    Raises:
-        SetupError: less than 100 MiB free where the run writes.
-    """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    room = os.statvfs(folder)
-    free = room.f_bavail * room.f_frsize
-    if free < _MIN_FREE_BYTES:
-        raise SetupError(
-            f"{free // 2**20} MiB free for state, 100 MiB are needed", hint="make room on this disk, then apply again", where=str(folder)
-        )
 
 
 def _pump(stream: IO[str] | None, put: Callable[[str | None], None]) -> None:

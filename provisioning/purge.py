@@ -61,6 +61,7 @@ def forget_organization(*, org: Any, actor: Any, via: str = "cli") -> None:  # n
     slug = org.slug
     folders = [
         data_dir() / "state" / slug,
+        data_dir() / "state-copies" / slug,
         data_dir() / "backups" / slug,
         data_dir() / "migrations" / slug,
         *(data_dir() / "runs" / str(run.pk) for run in Run.objects.for_org(org)),

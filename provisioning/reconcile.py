@@ -1,7 +1,7 @@
 """The reconciler: every 15 seconds (a setting) it sends what was not sent and takes back what was lost (rule 1).
 
-With a real broker Celery's scheduler calls it as a task. Embedded, it is a thread of the worker's main process: no further process,
-and it goes on while every pool child is busy. Running twice at once is harmless, because every move is a compare-and-set.
+It is a thread of every worker's main process: no further process, and it goes on while every pool child is busy and while the broker is
+away. Running twice at once is harmless, because every move is a compare-and-set.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from provisioning.recorder import Recorder
 from provisioning.releases.actions import advance_all
 from provisioning.review.announcing import deliver_due
 from provisioning.review.drift import ask_due
+from provisioning.room import has_room_for_rows
 from provisioning.states import UNDER_WAY, RunState
 
 LOOK_AT_BACKUPS_EVERY = 20  # passes: five minutes
@@ -33,6 +34,9 @@ _log = logging.getLogger(__name__)
 def reconcile() -> dict[str, int]:
     """One pass. Returns how many runs were sent, taken back, and given up."""
     done = {"taken_back": 0, "given_up": 0, "sent": 0}
+    if not has_room_for_rows(settings.DATABASES["default"]):
+        _log.error("the disk of the database is full: no run is begun until there is room on it")
+        return done
     for run in Run.objects.filter(state__in=UNDER_WAY).select_related("organization"):
         word = _take_back(run)
         if word:
@@ -100,7 +104,7 @@ def _unsent() -> list[int]:
 
 
 class Reconciler:
-    """The thread of an embedded worker."""
+    """The thread of a worker."""
 
     _shared: Reconciler | None = None
 

@@ -28,12 +28,15 @@ from provisioning.engine_events import MAX_MESSAGE
 from provisioning.program import build
 from provisioning.secret_socket import SecretServer
 from provisioning.stack_recovery import owner_at_work, settle
-from provisioning.state import canonical_digest, checkpoint_file
+from provisioning.state import PROJECT, canonical_digest, checkpoint_file
 from provisioning.translation import Emitter, Translation, private
 
-PROJECT = "sprocket"
 PLUGIN = "pulumi-resource-sprocket"
 _PROVIDER_GONE = ("error reading from server: EOF", "transport: Error while dialing", "the connection is draining")
+_WRONG_PASSPHRASE = {
+    "message": "the passphrase does not open this stack's state; nothing was changed",
+    "hint": "the control plane's database holds it, sealed: put database and state back from the same backup",
+}
 _GO_ON = "apply again: what is done stays done"
 
 
@@ -308,6 +311,8 @@ def failure_of(error: Exception, errors: list[tuple[str, str]]) -> dict[str, str
         }
     if any(words in text for words in _PROVIDER_GONE) and "Docker says" not in text:  # Docker speaks gRPC too
         return {"kind": "died", "message": "the provider's process ended while it worked", "hint": _GO_ON, "where": resource or "engine"}
+    if "incorrect passphrase" in f"{text}{error}":
+        return {**_WRONG_PASSPHRASE, "kind": "failed", "where": "engine"}
     message, _, hint = text.partition("\nhint: ")
     hint = hint or "mend what the message names, then apply again: what is done stays done"
     return {"kind": "failed", "message": message[:MAX_MESSAGE], "hint": hint[:1000], "where": resource or "engine"}

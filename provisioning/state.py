@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+PROJECT = "sprocket"  # the engine's project, the same for all organizations
+
 
 def canonical_digest(deployment: Mapping[str, Any]) -> str:
     """`sha256:<hex>` of a deployment's canonical JSON without its manifest (which holds the time of writing), as D5 asks."""

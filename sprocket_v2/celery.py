@@ -23,14 +23,24 @@ from sprocket_v2 import broker
 LONGEST_RUN_S = 3600
 ENDS_WITH_PARENT = "SPROCKET_ENDS_WITH_PARENT"  # set for a worker that its parent holds a pipe to
 RECONCILE_EVERY_S: float = settings.SPROCKET_RECONCILE_EVERY_S
-LOOK_AT_BACKUPS_EVERY_S = 300.0
-LOOK_FOR_DRIFT_EVERY_S = 600.0  # whether one is due; how often each is due is a setting
+_PATIENCE_S = 3.0  # whoever asks for a run waits no longer for a broker that takes connections and says nothing
+_REDIS = {
+    "visibility_timeout": 2 * LONGEST_RUN_S,
+    "socket_connect_timeout": _PATIENCE_S,
+    "socket_timeout": _PATIENCE_S,  # above the second for which a waiting worker lets Redis think
+}
+_AMQP = {"read_timeout": _PATIENCE_S, "write_timeout": _PATIENCE_S}
 
 
 def configuration(broker_url: str, data_dir: Path) -> dict[str, Any]:
     """Celery's settings for an embedded (empty address) or a real broker."""
     common = {
         "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,  # a worker outlives its broker, however long that is away
+        "task_publish_retry_policy": {
+            "max_retries": 1,
+            "interval_start": 0,
+        },  # for a connection that went stale; else the reconciler sends it
         "task_ignore_result": True,
         "task_acks_late": True,
         "task_reject_on_worker_lost": False,  # the reconciler decides, by the run's row
@@ -43,32 +53,25 @@ def configuration(broker_url: str, data_dir: Path) -> dict[str, Any]:
         "accept_content": ["json"],
         "timezone": "UTC",
         "enable_utc": True,
-        "beat_schedule": {
-            "reconcile": {"task": "provisioning.reconcile", "schedule": RECONCILE_EVERY_S},
-            "look-for-drift": {"task": "provisioning.look_for_drift", "schedule": LOOK_FOR_DRIFT_EVERY_S},
-            "look-at-backups": {"task": "provisioning.look_at_backups", "schedule": LOOK_AT_BACKUPS_EVERY_S},
-        },
     }
     if not broker_url:
         broker.register()
         return {**common, "broker_url": f"{broker.ALIAS}://localhost//", "broker_transport_options": broker.embedded_options(data_dir)}
-    options = {"visibility_timeout": 2 * LONGEST_RUN_S} if broker_url.startswith(("redis", "rediss")) else {}
+    options = dict(_REDIS) if broker_url.startswith(("redis", "rediss")) else dict(_AMQP)
     return {**common, "broker_url": broker_url, "broker_transport_options": options}
 
 
 app = Celery("sprocket_v2", set_as_current=True)
 app.conf.update(configuration(settings.SPROCKET_BROKER_URL, Path(settings.SPROCKET_DATA_DIR)))
-app.conf.beat_schedule_filename = str(Path(settings.SPROCKET_DATA_DIR) / "beat-schedule")
 app.autodiscover_tasks(["provisioning"])
 
 
 @worker_ready.connect
 def _begin_reconciling(**_: Any) -> None:  # noqa: ANN401 - Celery's signal
-    """The embedded worker repairs by itself, in a thread: no second process, and it runs while the pool is busy."""
-    if not settings.SPROCKET_BROKER_URL:
-        from provisioning.reconcile import Reconciler
+    """A worker repairs by itself, in a thread: no second process, no broker, and it goes on while the pool is busy."""
+    from provisioning.reconcile import Reconciler
 
-        Reconciler.shared().start(RECONCILE_EVERY_S)
+    Reconciler.shared().start(RECONCILE_EVERY_S)
     if os.environ.get(ENDS_WITH_PARENT):
         threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
@@ -82,10 +85,9 @@ def _end_with_the_parent() -> None:
 
 @worker_shutdown.connect
 def _end_reconciling(**_: Any) -> None:  # noqa: ANN401
-    if not settings.SPROCKET_BROKER_URL:
-        from provisioning.reconcile import Reconciler
+    from provisioning.reconcile import Reconciler
 
-        Reconciler.shared().stop()
+    Reconciler.shared().stop()
 
 
 @worker_process_init.connect

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
+
+from sprocket_v2.database_trouble import database_trouble
 
 TABS = (
     ("organization", "Overview"),
@@ -58,5 +63,8 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def fault(request: HttpRequest) -> HttpResponse:
-    """500: no detail; the log has it."""
+    """500: no detail; the log has it. A database that cannot be used is a 503 that says so, on a page that asks none."""
+    trouble = database_trouble(sys.exc_info()[1])
+    if trouble:
+        return HttpResponse(render_to_string("database_trouble.html", {"trouble": trouble}), status=503)
     return render(request, "fault.html", status=500)

@@ -75,16 +75,17 @@ def _missing_parts(name: str) -> str:
     """Why a group cannot run here; empty when it can. Gets what may be got without asking for more than `make demo` does."""
     try:
         if name == "unit":
-            with contextlib.suppress(SetupError):  # the few tests that need one are skipped, with the reason
-                system.ensure_postgres()
+            for ensure in (system.ensure_postgres, system.ensure_brokers):
+                with contextlib.suppress(SetupError):  # the few tests that need one are skipped, with the reason
+                    ensure()
         if name == "engine":
             print("parts for the engine tests: Docker, Pulumi, images, an ACME server", flush=True)
             system.ensure_docker()
             system.ensure_pebble()
             pulumi.ensure()
-            from tools.images.build import ensure
+            from tools.images.build import ensure as ensure_images
 
-            ensure()
+            ensure_images()
         if name == "browser":
             print("parts for the browser tests: Chromium", flush=True)
             system.ensure_chromium()

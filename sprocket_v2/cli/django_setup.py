@@ -8,7 +8,7 @@ from functools import lru_cache
 
 @lru_cache(maxsize=1)
 def load_django(*, migrate: bool = True) -> None:
-    """Set Django up once; the embedded database is migrated when it is new or older than the code."""
+    """Set Django up once; the embedded database is migrated when it is new or older than the code, another one is refused then."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sprocket_v2.settings")
     import django
 
@@ -23,7 +23,10 @@ def _migrate_embedded() -> None:
     from django.db import connection
     from django.db.migrations.executor import MigrationExecutor
 
+    from sprocket_v2.database_trouble import refuse_older_database
+
     if connection.vendor != "sqlite":
+        refuse_older_database()
         return
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):

@@ -30,6 +30,7 @@ from sprocket_v2.cli import (
     ways,
 )
 from sprocket_v2.cli.output import INTERRUPTED, exit_code, out
+from sprocket_v2.database_trouble import database_trouble
 from sprocket_v2.errors import SetupError, SprocketError
 
 app = typer.Typer(
@@ -112,6 +113,12 @@ def main() -> None:
         )
         out.error(trouble)
         raise SystemExit(exit_code(trouble)) from None
+    except Exception as error:
+        told = database_trouble(error)
+        if told is None:
+            raise
+        out.error(told)
+        raise SystemExit(exit_code(told)) from None
 
 
 def _drop_output() -> None:

@@ -137,40 +137,46 @@ def make_blueprint(demo: Organization, alice: Any, engine: Engine) -> Callable[.
     """Stores a blueprint whose bundle tells the scripted child what to play."""
 
     def make(org: Organization = demo, secrets: dict[str, Any] = SECRETS, says: dict[str, Any] | None = None, **play: Any) -> Blueprint:
-        number = Blueprint.objects.for_org(org).count() + 1
-        needs = NeedsRevision.objects.create(
-            organization=org,
-            number=NeedsRevision.objects.for_org(org).count() + 1,
-            text="",
-            data={},
-            digest=f"sha256:needs{number}",
-            author=alice,
-        )
-        files = {
-            "stack.yml": "services: {}\n",
-            "play.json": json.dumps({"preview": ONE_STEP, **engine.play, **play}),
-            "secrets.json": json.dumps({"secrets": secrets}),
-            "blueprint.lock.json": json.dumps({"images": {}, "secrets": {name: item["version"] for name, item in secrets.items()}}),
-        }
-        listed = [{"path": path, "sha256": hashlib.sha256(text.encode()).hexdigest()} for path, text in files.items()]
-        facts = {
-            "organization": {"slug": org.slug},
-            "needs_digest": needs.digest,
-            "template_release": "1",
-            "files": listed,
-            "number": number,
-            **(says or {}),
-        }
-        files["blueprint.json"] = json.dumps(facts)
-        digest = "sha256:" + hashlib.sha256(files["blueprint.json"].encode()).hexdigest()
-        row = Blueprint.objects.create(organization=org, number=number, needs_revision=needs, digest=digest, template_release="1")
-        BlueprintFile.objects.bulk_create(
-            BlueprintFile(blueprint=row, path=path, text=text, sha256=hashlib.sha256(text.encode()).hexdigest())
-            for path, text in files.items()
-        )
-        return row
+        return stored_blueprint(org, alice, {"preview": ONE_STEP, **engine.play, **play}, secrets=secrets, says=says)
 
     return make
+
+
+def stored_blueprint(
+    org: Organization, author: Any, play: dict[str, Any], *, secrets: dict[str, Any], says: dict[str, Any] | None = None
+) -> Blueprint:
+    """A blueprint of a few files; `play` tells the child that stands in for the engine what to do."""
+    number = Blueprint.objects.for_org(org).count() + 1
+    needs = NeedsRevision.objects.create(
+        organization=org,
+        number=NeedsRevision.objects.for_org(org).count() + 1,
+        text="",
+        data={},
+        digest=f"sha256:needs{number}",
+        author=author,
+    )
+    files = {
+        "stack.yml": "services: {}\n",
+        "play.json": json.dumps(play),
+        "secrets.json": json.dumps({"secrets": secrets}),
+        "blueprint.lock.json": json.dumps({"images": {}, "secrets": {name: item["version"] for name, item in secrets.items()}}),
+    }
+    listed = [{"path": path, "sha256": hashlib.sha256(text.encode()).hexdigest()} for path, text in files.items()]
+    facts = {
+        "organization": {"slug": org.slug},
+        "needs_digest": needs.digest,
+        "template_release": "1",
+        "files": listed,
+        "number": number,
+        **(says or {}),
+    }
+    files["blueprint.json"] = json.dumps(facts)
+    digest = "sha256:" + hashlib.sha256(files["blueprint.json"].encode()).hexdigest()
+    row = Blueprint.objects.create(organization=org, number=number, needs_revision=needs, digest=digest, template_release="1")
+    BlueprintFile.objects.bulk_create(
+        BlueprintFile(blueprint=row, path=path, text=text, sha256=hashlib.sha256(text.encode()).hexdigest()) for path, text in files.items()
+    )
+    return row
 
 
 @pytest.fixture

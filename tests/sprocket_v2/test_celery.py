@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from celery.signals import worker_ready
+from django.conf import LazySettings
 
 from provisioning import tasks
 from provisioning.execution import DEADLINE_S
 from provisioning.operations import GRACE_S
+from provisioning.reconcile import Reconciler
 from sprocket_v2 import broker
-from sprocket_v2.celery import LONGEST_RUN_S, app, configuration
+from sprocket_v2.celery import LONGEST_RUN_S, configuration
 
 
 def test_without_an_address_messages_are_files_in_the_data_folder(tmp_path: Path) -> None:
@@ -35,10 +38,13 @@ def test_results_are_ignored_and_children_replaced(tmp_path: Path) -> None:
     assert made["worker_prefetch_multiplier"] == 1
 
 
-def test_the_scheduler_knows_the_reconciler() -> None:
-    entry = app.conf.beat_schedule["reconcile"]
-    assert entry["task"] == tasks.reconcile_now.name
-    assert entry["schedule"] == 15.0
+@pytest.mark.parametrize("url", ["", "redis://x", "amqp://x"])
+def test_a_worker_repairs_by_itself_whatever_its_broker(monkeypatch: pytest.MonkeyPatch, settings: LazySettings, url: str) -> None:
+    begun: list[float] = []
+    settings.SPROCKET_BROKER_URL = url
+    monkeypatch.setattr(Reconciler, "start", lambda _self, every_s: begun.append(every_s))
+    worker_ready.send(sender=None)
+    assert begun == [15.0]
 
 
 def test_a_task_takes_a_run_id_only() -> None:

@@ -12,6 +12,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sprocket_v2.errors import SetupError
@@ -19,8 +21,10 @@ from tools.cache import cache_root
 
 DOCKER_PACKAGES = ("docker.io", "iptables", "iproute2", "debootstrap")
 PEBBLE_PACKAGES = ("pebble",)  # a small ACME server for tests, by the makers of Let's Encrypt
+BROKER_PROGRAMS = {"redis-server": "redis-server", "rabbitmq-server": "rabbitmq-server"}  # package -> program
 CHROMIUM_PACKAGES = ("chromium", "fonts-dejavu-core")
 _START_LIMIT_S = 60
+_START_POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def say(text: str) -> None:
@@ -175,6 +179,30 @@ def ensure_postgres() -> None:
     if config.is_file() and not re.search(r"(?m)^\s*create_main_cluster", config.read_text()):
         config.write_text(f"{config.read_text()}\ncreate_main_cluster = false\n")
     install(("postgresql",))
+
+
+def ensure_brokers() -> None:
+    """Redis' and RabbitMQ's programs for the tests of faults, which start servers of their own: none is started here."""
+    missing = tuple(package for package, program in BROKER_PROGRAMS.items() if not _has(program))
+    if not missing:
+        return
+    confirm(f"installing {' and '.join(missing)} for the tests of faults; no server is started")
+    with _nothing_started():
+        install(missing)
+
+
+@contextmanager
+def _nothing_started() -> Iterator[None]:
+    """Debian starts a server when it installs one, unless this file says otherwise; one that is there already is left alone."""
+    if _START_POLICY.exists():
+        yield
+        return
+    _START_POLICY.write_text("#!/bin/sh\nexit 101\n")
+    _START_POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        _START_POLICY.unlink()
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ from sprocket_v2.errors import ApplyError
 
 MAX_FAILURES = 3
 STEADY_S = 2.0  # of a service of an estate that Docker asks nothing about its health
+UNPLACED_S = 15.0
 LOG_LINES = 20
 _FAILED = frozenset({"failed", "rejected", "orphaned"})
 _ENDED_BADLY = frozenset({"paused", "rollback_paused", "rollback_completed"})
@@ -36,7 +37,7 @@ def wait_until_there(swarm: Swarm, args: ServiceArgs, mask: Mask, *, is_update: 
         ApplyError: not within the deadline, or sooner when it is plain that it never will be. Swarm has rolled an update back by then.
     """
     begun, pause = time.monotonic(), 0.1
-    steady = Steady(args)
+    steady, unplaced = Steady(args), Unplaced()
     while True:
         service = swarm.find("service", args.name)
         if service is None:
@@ -45,6 +46,9 @@ def wait_until_there(swarm: Swarm, args: ServiceArgs, mask: Mask, *, is_update: 
         waiting = standing(args, service, steady.those_that_last(tasks), is_update=is_update)
         if waiting.done:
             return
+        nowhere = unplaced.reason_that_lasts(tasks)
+        if nowhere:  # nothing is rolled back: the previous version would find no node either
+            raise _no_node(args, nowhere)
         # Swarm rolls back by itself; it is given as long again, so that the message can say how that ended.
         rolling_back = (service.get("UpdateStatus") or {}).get("State") == "rollback_started"
         late = time.monotonic() - begun > args.deadline_s * (2 if rolling_back else 1) + (30 if rolling_back else 0)
@@ -80,6 +84,22 @@ class Steady:
         self._seen = {task: self._seen.get(task, now) for task in running}
         young = {task for task, since in self._seen.items() if now - since < STEADY_S}
         return [{**task, "Status": {**task["Status"], "State": "starting"}} if task.get("ID") in young else task for task in tasks]
+
+
+class Unplaced:
+    """Tells that Swarm has no node for a service, once that has lasted: a task may wait for a moment until the one before it is gone."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._since = clock, float("inf")
+
+    def reason_that_lasts(self, tasks: Sequence[Mapping[str, Any]]) -> str:
+        """Swarm's own words; empty while there is a node, or was a moment ago."""
+        words = next((str(task["Status"].get("Err") or "") for task in tasks if task["Status"]["State"] == "pending"), "")
+        if "no suitable node" not in words:
+            self._since = float("inf")
+            return ""
+        self._since = min(self._since, self._clock())
+        return words if self._clock() - self._since >= UNPLACED_S else ""
 
 
 def standing(args: ServiceArgs, service: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]], *, is_update: bool) -> Waiting:
@@ -164,6 +184,14 @@ def _gave_up(swarm: Swarm, args: ServiceArgs, reason: str, mask: Mask) -> ApplyE
     return ApplyError(
         f"{reason}. Its last lines:\n{said}",
         hint=f"mend what the lines name, then apply again; `docker service logs {args.name}` shows more",
+        where=args.name,
+    )
+
+
+def _no_node(args: ServiceArgs, words: str) -> ApplyError:
+    return ApplyError(
+        f"no node takes {args.name}: {words}",
+        hint="`docker node ls` shows which are drained or down; `docker node update --availability active NODE`, then apply again",
         where=args.name,
     )
 

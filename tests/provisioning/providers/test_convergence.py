@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.providers.swarm.convergence import Steady, standing
+from provisioning.providers.swarm.convergence import Steady, Unplaced, standing
 from provisioning.providers.swarm.service_spec import spec_for
 from tests.provisioning.providers.stack import demo_stack
 
@@ -76,3 +76,21 @@ def test_the_moment_begins_anew_when_it_stopped_in_between() -> None:
 def test_our_own_services_and_those_with_a_health_check_do_not_wait(args: Any) -> None:
     clock_is_never_asked = Steady(args, lambda: pytest.fail("asked"))
     assert clock_is_never_asked.those_that_last([_task(args, "running")])[0]["Status"]["State"] == "running"
+
+
+def test_a_service_no_node_takes_is_told_once_that_has_lasted() -> None:
+    now = [0.0]
+    unplaced = Unplaced(lambda: now[0])
+    pending = [{"Status": {"State": "pending", "Err": "no suitable node (1 node not available for new tasks)"}}]
+    said = []
+    for moment, tasks in (
+        (0, pending),
+        (14, pending),
+        (15, [{"Status": {"State": "starting"}}]),
+        (16, pending),
+        (30, pending),
+        (31, pending),
+    ):
+        now[0] = moment
+        said.append(unplaced.reason_that_lasts(tasks))
+    assert said == ["", "", "", "", "", "no suitable node (1 node not available for new tasks)"]
