@@ -361,7 +361,12 @@ class _Following:
 
 def _stop_error(kind: str, deadline_s: float) -> dict[str, str]:
     if kind == "cancelled":
-        return {"kind": kind, "message": "cancelled", "hint": "what was done stays; make a plan of what is left to go on, or remove the deployment", "where": "engine"}
+        return {
+            "kind": kind,
+            "message": "cancelled",
+            "hint": "what was done stays; make a plan of what is left to go on, or remove the deployment",
+            "where": "engine",
+        }
     return {
         "kind": kind,
         "message": f"not finished within {deadline_s:.0f} s, stopped",
