@@ -111,7 +111,9 @@ def test_an_engine_that_is_restarted_in_the_middle_of_an_apply_ends_with_one_of_
     note(WORLD, "Docker Engine killed and restarted in the middle of an apply", "it waits or says so; applied again, one of each", seconds)
 
 
-def test_a_drained_node_is_told_and_costs_time_only(world: World, league: League) -> None:
+def test_a_drained_node_is_told_and_costs_time_only(world: World) -> None:
+    league = world.league()
+    _applied(league)
     node = world.engine.docker("node", "ls", "-q")
     world.engine.docker("node", "update", "--availability", "drain", node)
     league.bundle.labels = {"note": "to be changed while the node is drained"}
