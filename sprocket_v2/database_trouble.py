@@ -18,6 +18,7 @@ _KNOWN = (
     ("no such table", "is older than this program", "run `python manage.py migrate`, then this again"),
     ("no such column", "is older than this program", "run `python manage.py migrate`, then this again"),
     ("does not exist", "is older than this program, or was never made", "run `python manage.py migrate`, then this again"),
+    ("authentication failed", "refuses the name or password it was given", "mend SPROCKET_DATABASE_URL, or the file that holds it"),
     ("locked", "was busy for 20 s", "try again; if it stays so, another program holds the file"),
 )
 
