@@ -159,6 +159,17 @@ def _why_left(item: Item, managed: Mapping[str, str]) -> str:
     return "no service uses it"
 
 
+def is_taken_over(org: Organization) -> bool:
+    """Whether the organization looks after an estate that it did not make."""
+    return _needs_with_estate(org) is not None
+
+
+def _needs_with_estate(org: Organization) -> Needs | None:
+    revision = current_needs(org)
+    needs = needs_of(revision) if revision else None
+    return needs if needs is not None and needs.estate is not None else None
+
+
 def un_adopt(*, org: Organization, actor: Any, via: str = "web") -> None:  # noqa: ANN401 - rows
     """Forget an estate: its record and the engine's state go, and what runs goes on as it is.
 
@@ -166,9 +177,8 @@ def un_adopt(*, org: Organization, actor: Any, via: str = "web") -> None:  # noq
         DeniedError: the person may not. StaleError: nothing was taken over, or somebody works on its stacks.
     """
     access.require(actor, org, "destroy")
-    revision = current_needs(org)
-    needs = needs_of(revision) if revision else None
-    if needs is None or needs.estate is None:
+    needs = _needs_with_estate(org)
+    if needs is None:
         raise StaleError(f"{org.slug} has taken nothing over", hint="`sprocket import live --as ORG` does", where=org.slug)
     busy = Run.objects.for_org(org).exclude(state__in=FINISHED).first()
     if busy is not None:

@@ -10,6 +10,7 @@ from typing import Any
 from blueprints.migration.rules import read_rules
 from blueprints.migration.source import CACHE_PASSWORD
 from provisioning import actions
+from provisioning.importing.actions import is_taken_over, un_adopt
 from provisioning.migration.work import Evidence, Work
 from provisioning.migration.workbench import running_container
 from sprocket_v2.errors import ApplyError
@@ -180,16 +181,27 @@ def digest_of(found: dict[str, str]) -> str:
 
 
 def retire(work: Work) -> Evidence:
-    """Remove the old services: by the ordinary destroy where the estate is deployed by us, else by the names in the plan. Volumes stay.
+    """Remove the old services: by the ordinary destroy what we made, by the names in the plan what we did not; then nobody looks after it
+    any more. Volumes stay.
 
     A service that somebody decided to keep, and that v2 does not have, goes on running.
     """
+    found: Evidence = {}
     if actions.is_deployed(work.org):
         run = actions.run_here(actions.destroy(org=work.org, actor=work.actor, ring=False))
         if run.state != "succeeded":
             message = (run.error or {}).get("message", "the run failed")
             raise ApplyError(f"run {run.number}: {message}", hint=f"`sprocket run show {work.org.slug}/{run.number}`", where=work.org.slug)
-        return {"run": run.number}
+        found = {"run": run.number}
+        if not is_taken_over(work.org):
+            return found
+    found |= _removed_by_name(work)
+    if is_taken_over(work.org):  # a destroy leaves what was taken over
+        un_adopt(org=work.org, actor=work.actor)
+    return found
+
+
+def _removed_by_name(work: Work) -> Evidence:
     if "parts" not in work.kept:
         work.keep(parts=parts_of(work, _leaving(work)))
     for name in _leaving(work):

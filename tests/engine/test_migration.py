@@ -13,6 +13,7 @@ from provisioning.migration.workbench import running_container
 from provisioning.providers.swarm.client import connect
 from tests.engine.legacy import CACHE_PASSWORD, KEYS, PASSWORD, STARTED, LegacyEstate, docker, legacy_estate
 from tests.engine.scanner import scan_folder
+from tests.engine.taking_over import ADOPT, APPLY, PROPOSE
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(420)]
 ODD = "odd \"name.it's; drop table x"
@@ -130,7 +131,16 @@ def test_the_cut_over_waits_for_open_scrims_survives_a_kill_and_goes_all_the_way
     assert leftovers(estate) == []
 
 
-def test_the_cut_over_is_made_again_for_good(estate: LegacyEstate) -> None:
+def test_the_estate_is_taken_over_as_it_runs(estate: LegacyEstate) -> None:
+    specs = estate.specs()
+    old = f"org = Organization.objects.get(slug={estate.old!r})\n"
+    taken = estate.ask(old + ADOPT, ONLY=f"{estate.old}-.*", FORMERLY="")
+    assert (taken["holds"], taken["taken"]["service"]) == (True, len(STARTED)), taken["proof"]
+    assert estate.ask(old + APPLY, ID=estate.ask(old + PROPOSE)["id"])["state"] == "succeeded"
+    assert estate.specs() == specs
+
+
+def test_the_cut_over_is_made_again_for_good_and_what_was_taken_over_is_retired(estate: LegacyEstate) -> None:
     estate.migrate("start")
     asking = estate.migrate("confirm")
     assert asking["state"] == "asking", asking
@@ -142,6 +152,13 @@ def test_the_cut_over_is_made_again_for_good(estate: LegacyEstate) -> None:
     done = estate.migrate("confirm", "--name", estate.name)
     assert done["state"] == "done", done
     assert estate.running() == {"tool": 1}  # decided to be kept
+    assert (
+        estate.ask(
+            "from provisioning.importing.actions import is_taken_over; say(is_taken_over(Organization.objects.get(slug=OLD)))",
+            OLD=estate.old,
+        )
+        is False
+    )
     assert evidence(done, "retire")["volumes_kept"] == [estate.of("cache-data")]
     assert evidence(done, "retire")["in_use_by_others"] == [f"network {estate.of('net')}"]
     assert (
