@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sprocket_v2.errors import ApplyError
@@ -50,7 +51,7 @@ class StateCopies:
             path.rename(path.with_name(path.name.replace(_SETTLED, _OPEN)))
 
     def mend(self) -> str:
-        """Put the state back where it is damaged, gone, or not the one the last operation left; what was done, in words, or nothing.
+        """Put the state back where it is damaged, gone, or older than the one the last operation left; what was done, in words, or nothing.
 
         Raises:
             ApplyError: it cannot be read, and there is no copy of it.
@@ -58,6 +59,8 @@ class StateCopies:
         found = _read(self._file)
         settled, opened = self._whole(_SETTLED), self._whole(_OPEN)
         if settled and found != settled:
+            if _is_state(found) and _time_of(found) > _time_of(settled):
+                return ""  # somebody ran the engine by hand: a plan made before that is refused, and the next one sees it
             return self._put_back(settled, f"{_what_is_wrong(found)}: the one that the last operation left was put back")
         if _is_state(found) or (found is None and not opened):
             return ""
@@ -102,6 +105,15 @@ def _is_state(data: bytes | None) -> bool:
         return "latest" in json.loads(data or b"")["checkpoint"]
     except (ValueError, KeyError, TypeError):
         return False
+
+
+def _time_of(data: bytes | None) -> datetime:
+    """When the engine wrote it; the beginning of time where it does not say."""
+    try:
+        found = datetime.fromisoformat(json.loads(data or b"")["checkpoint"]["latest"]["manifest"]["time"])
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, KeyError, TypeError):
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _checksum(data: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -87,6 +88,7 @@ def test_an_engines_state_that_moved_makes_apply_refuse(plane: ControlPlane) -> 
     text = file.read_text()
     data = json.loads(text)
     data["checkpoint"]["latest"]["resources"][-1]["outputs"]["moved"] = True
+    data["checkpoint"]["latest"]["manifest"]["time"] = datetime.now(UTC).isoformat()  # as `pulumi` by hand does
     try:
         file.write_text(json.dumps(data))
         _refused(plane, plan["id"], "the engine's state")

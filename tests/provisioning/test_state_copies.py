@@ -22,6 +22,12 @@ def _state(*names: str) -> bytes:
     return json.dumps({"version": 3, "checkpoint": {"stack": "s", "latest": {"resources": list(names)}}}).encode()
 
 
+def _written(at: str, *names: str) -> bytes:
+    data = json.loads(_state(*names))
+    data["checkpoint"]["latest"]["manifest"] = {"time": at}
+    return json.dumps(data).encode()
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     (tmp_path / "state").mkdir()
@@ -52,6 +58,17 @@ def test_a_deleted_state_is_put_back(file: Path, copies: StateCopies) -> None:
     file.unlink()
     assert copies.mend() == "the engine's state was gone: the one that the last operation left was put back"
     assert file.read_bytes() == _state("redis")
+
+
+def test_a_state_that_the_engine_wrote_since_is_left_alone(file: Path, copies: StateCopies) -> None:
+    file.write_bytes(_written("2026-11-25T10:00:00.123456789+01:00", "redis"))
+    copies.settle()
+    by_hand = _written("2026-11-25T09:30:00Z", "redis", "web")
+    file.write_bytes(by_hand)
+    assert copies.mend() == ""
+    assert file.read_bytes() == by_hand
+    file.write_bytes(_written("2026-11-25T08:59:00Z", "redis"))
+    assert "was put back" in copies.mend()
 
 
 def test_an_older_state_is_put_back(file: Path, copies: StateCopies) -> None:
