@@ -10,7 +10,6 @@ from typing import Any
 from blueprints.migration.rules import read_rules
 from blueprints.migration.source import CACHE_PASSWORD
 from provisioning import actions
-from provisioning.importing.actions import is_taken_over, un_adopt
 from provisioning.migration.work import Evidence, Work
 from provisioning.migration.workbench import running_container
 from sprocket_v2.errors import ApplyError
@@ -186,6 +185,8 @@ def retire(work: Work) -> Evidence:
 
     A service that somebody decided to keep, and that v2 does not have, goes on running.
     """
+    from provisioning.importing.actions import is_taken_over, un_adopt  # it brings the Docker SDK along, which a worker does not hold
+
     found: Evidence = {}
     if actions.is_deployed(work.org):
         run = actions.run_here(actions.destroy(org=work.org, actor=work.actor, ring=False))
