@@ -6,7 +6,6 @@ What is seen is read once into `Host`; everything else decides and is pure.
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,6 @@ LEAST_FREE_MIB = 1024
 WANTED_FREE_MIB = 5 * 1024
 OTHER_SERVICE, OTHER_PROGRAM = "another service", "another program on this machine"
 _SHOWN = 4
-_TRIES_S = (0.0, 0.5, 1.0, 1.5)
 
 
 class HostReader(Protocol):
@@ -107,15 +105,7 @@ def _holder(reader: HostReader, slug: str, own: Collection[str], port: int) -> s
     publishers = reader.publishers(port)
     if any(name.startswith(f"{slug}_") or name in own for name in publishers):
         return ""
-    if publishers:
-        return OTHER_SERVICE
-    return "" if any(_is_free(reader, port, wait_s) for wait_s in _TRIES_S) else OTHER_PROGRAM
-
-
-def _is_free(reader: HostReader, port: int, wait_s: float) -> bool:
-    """Docker lets go of a stopped service's port a moment after its last task has ended."""
-    time.sleep(wait_s)
-    return reader.is_port_free(port)
+    return OTHER_SERVICE if publishers else "" if reader.is_port_free(port) else OTHER_PROGRAM
 
 
 def _free_mib(root: str) -> int | None:

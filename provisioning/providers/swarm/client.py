@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from provisioning.providers.swarm import tar_stream
 from sprocket_v2.errors import ApplyError
 
 TIMEOUT_S = 30
+_LETS_GO_S = (0.0, 0.5, 1.0, 1.5)
 ORG = "sprocket.org"
 Data = Mapping[str, Any]
 
@@ -129,6 +131,18 @@ def _words(what: str) -> Iterator[None]:
         ) from None
     except (requests.exceptions.ConnectionError, DockerException) as error:
         raise ApplyError(f"{what}: {type(error).__name__}", hint="is Docker still running?", where="Docker", transient=True) from None
+
+
+def _binds(port: int, wait_s: float) -> bool:
+    """Whether a port can be taken after a moment: Docker lets go of a stopped service's only after its last task has ended."""
+    time.sleep(wait_s)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))  # noqa: S104 - Swarm publishes on every address
+        except OSError:
+            return False
+    return True
 
 
 def _ports(spec: Data) -> Sequence[Data]:
@@ -307,15 +321,7 @@ class DockerSwarm:
 
     def is_port_free(self, port: int) -> bool:
         """Whether nothing on this machine listens there; True where it cannot be known (another machine's engine)."""
-        if not self._is_local:
-            return True
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("0.0.0.0", port))  # noqa: S104 - Swarm publishes on every address
-            except OSError:
-                return False
-        return True
+        return not self._is_local or any(_binds(port, wait_s) for wait_s in _LETS_GO_S)
 
     def machine(self) -> dict[str, Any]:
         """Docker's own words on where it runs: `info`, `nodes`, `swarm`, and whether its paths are this process's (`is_local`)."""
