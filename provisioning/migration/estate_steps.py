@@ -10,6 +10,8 @@ from typing import Any
 from blueprints.migration.rules import read_rules
 from blueprints.migration.source import CACHE_PASSWORD
 from provisioning import actions
+from provisioning.clearing import clear
+from provisioning.inventory import Item
 from provisioning.migration.work import Evidence, Work
 from provisioning.migration.workbench import running_container
 from sprocket_v2.errors import ApplyError
@@ -205,8 +207,7 @@ def retire(work: Work) -> Evidence:
 def _removed_by_name(work: Work) -> Evidence:
     if "parts" not in work.kept:
         work.keep(parts=parts_of(work, _leaving(work)))
-    for name in _leaving(work):
-        _remove(work, "service", name)
+    clear(work.swarm, [Item("service", name) for name in _leaving(work)], beat=work.beat, say=work.say)
     left = [
         f"{kind} {name}" for kind in ("config", "secret", "network") for name in work.kept["parts"][kind] if not _removed(work, kind, name)
     ]
@@ -218,26 +219,14 @@ def _leaving(work: Work) -> list[str]:
     return [o["row"]["name"] for o in outcomes if not (o["decided"] and o["fate"] == "keep" and not o["into"])]
 
 
-def _remove(work: Work, kind: str, name: str) -> None:
-    """Remove it and see it gone."""
-    work.say(f"removing {kind} {name}")
-    while work.swarm.find(kind, name) is not None:
-        work.swarm.remove(kind, name)
-        work.beat()
-        time.sleep(0.3)
-
-
 def _removed(work: Work, kind: str, name: str) -> bool:
     """Whether it is gone; what tasks still use goes with the last of them, and what others use stays."""
-    limit = time.monotonic() + _LAST_TASKS_S
-    while work.swarm.find(kind, name) is not None:
-        try:
-            work.swarm.remove(kind, name)
-        except ApplyError:
-            if time.monotonic() > limit:
-                return False
-        work.beat()
-        time.sleep(0.3)
+    try:
+        clear(work.swarm, [Item(kind, name)], limit_s=_LAST_TASKS_S, beat=work.beat)
+    except ApplyError as error:
+        if error.transient:  # Docker did not answer, which says nothing about who uses it
+            raise
+        return False
     return True
 
 
