@@ -7,13 +7,13 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.engine.ports import free_port
 from tests.engine.removal import remove_everything
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +61,7 @@ class ControlPlane:
         self.access = access
         self.secrets = {**SECRETS, **(secrets_too or {})}
         self.slug = "t" + secrets.token_hex(5)
-        self.port = _free_port()
+        self.port = free_port()
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPROCKET_", "DJANGO_"))}
         cache = {name: os.environ[name] for name in ("SPROCKET_CACHE_DIR", "SPROCKET_PULUMI") if name in os.environ}
         own = {"SPROCKET_DATA_DIR": str(data), "DJANGO_SETTINGS_MODULE": "sprocket_v2.settings", "PYTHONPATH": str(ROOT)}
@@ -139,12 +139,6 @@ class ControlPlane:
         with contextlib.suppress(Exception):
             self.stop_worker()
         remove_everything(self.slug)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

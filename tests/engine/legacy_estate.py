@@ -13,6 +13,7 @@ from typing import Any
 from provisioning.asking import Answer, request
 from provisioning.providers.swarm.client import connect
 from tests.engine.deployed import ControlPlane
+from tests.engine.docker_cli import docker
 from tests.engine.layered_plane import APPLY, PROPOSE, RUN
 from tests.engine.ports import free_port
 
@@ -142,7 +143,7 @@ class Estate22(ControlPlane):
         """What the managed database answers, a row a line."""
         container = docker("ps", "-q", "--filter", f"label=com.docker.swarm.service.name={self.slug}-managed").split()
         assert container, "the managed database does not run"
-        return docker("exec", container[0], "psql", "-U", "sprocket_main", "-tAc", sql).strip()
+        return docker("exec", container[0], "psql", "-U", "sprocket_main", "-tAc", sql)
 
     def clean_up(self) -> None:
         """Remove every Docker object of the slug, the database and the folder of keys."""
@@ -155,19 +156,12 @@ class Estate22(ControlPlane):
         docker("run", "--rm", "-v", f"{KEYS}:/all", "vault:1.10-standin", "rm", "-rf", f"/all/{self.slug}")
 
 
-def docker(*words: str) -> str:
-    """One call of the docker command; what it printed."""
-    done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @contextlib.contextmanager
 def storage_node() -> Iterator[None]:
     """This node has the label that the estate's data services ask for; a label that was there stays."""
-    node = docker("info", "--format", "{{.Swarm.NodeID}}").strip()
+    node = docker("info", "--format", "{{.Swarm.NodeID}}")
     name, value = LABEL
-    before = docker("node", "inspect", node, "--format", f'{{{{index .Spec.Labels "{name}"}}}}').strip()
+    before = docker("node", "inspect", node, "--format", f'{{{{index .Spec.Labels "{name}"}}}}')
     docker("node", "update", "--label-add", f"{name}={value}", node)
     try:
         yield

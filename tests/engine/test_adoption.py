@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.engine.deployed import ControlPlane
+from tests.engine.docker_cli import docker
 from tests.engine.taking_over import ADOPT, APPLY, LET_GO, PROPOSE
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
@@ -43,12 +44,6 @@ try:
 except SprocketError as error:
     say({"where": error.where, "message": error.message, "hint": error.hint})
 """
-
-
-def docker(*words: str, given: str = "") -> str:
-    done = subprocess.run(["docker", *words], capture_output=True, text=True, check=False, timeout=120, input=given or None)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 @dataclass

@@ -16,7 +16,8 @@ import pytest
 
 from provisioning.providers.swarm.client import connect
 from tests.engine.deployed import ControlPlane
-from tests.engine.legacy_estate import APPLY_LIMIT_S, VALUES, Estate22, docker, legacy_estate
+from tests.engine.docker_cli import docker
+from tests.engine.legacy_estate import APPLY_LIMIT_S, VALUES, Estate22, legacy_estate
 from tests.engine.taking_over import ADOPT, LET_GO, PROPOSE
 from tests.engine.taking_over import APPLY as TAKE
 

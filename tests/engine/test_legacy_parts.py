@@ -16,7 +16,7 @@ from blueprints.render import render
 from blueprints.resolve import resolve
 from orgs.needs_file import parse_needs
 from tests.engine.deployed import ROOT
-from tests.engine.legacy_estate import docker
+from tests.engine.docker_cli import docker
 
 pytestmark = pytest.mark.engine
 VAULT, REDIS = "vault:1.10-standin", "redislabs/rejson:2.0-standin"

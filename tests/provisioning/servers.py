@@ -19,17 +19,12 @@ from typing import TypeVar
 
 import pytest
 
+from tests.engine.ports import free_port
+
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 _RABBIT = Path("/usr/lib/rabbitmq/bin")
 _START_LIMIT_S = 60.0
 S = TypeVar("S", bound="Server")
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(is_so: Callable[[], bool], what: str, *, limit_s: float = _START_LIMIT_S) -> None:
