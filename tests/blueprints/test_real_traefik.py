@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from blueprints.lock import Lock, LockedImage
 from blueprints.render import render_component
 from blueprints.resolve import resolve
 from tests.certificates import make_authority
+from tests.engine.ports import free_port
 from tests.orgs.answers import needs
 
 pytestmark = pytest.mark.slow  # whole programs, one process each
@@ -137,10 +137,3 @@ def ask(port: int, path: str) -> Any:
     """Traefik's own API."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
         return json.loads(answer.read())
-
-
-def free_port() -> int:
-    """A port nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import socket
 import subprocess
+from pathlib import Path
+
+_OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LEAST = 12_000
 
 
 def free_port() -> int:
-    """A port nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])
+    """A port nobody listens on, below those that the kernel gives to outgoing connections: one of these may be taken by the time it is used."""
+    first = int(_OUTGOING.read_text().split()[0])
+    while True:
+        port = random.randrange(_LEAST, first)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("", port))
+            return port
 
 
 def gateway() -> str:

@@ -20,6 +20,7 @@ from tests.engine.between import Snag
 from tests.engine.deployed import ROOT
 from tests.engine.fault_notes import PROCESSES, note
 from tests.engine.fault_plane import FaultPlane, League, fault_plane
+from tests.engine.ports import free_port
 from tests.engine.test_faults_kills import CREATE_SERVICE, is_whole
 
 pytestmark = pytest.mark.engine
@@ -44,9 +45,7 @@ class Web:
     """A web process of its own, and a person's browser."""
 
     def __init__(self, faults: FaultPlane, session: str, **settings: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.cookies = {"sprocket_session": session}
         command = [sys.executable, "-m", "uvicorn", "sprocket_v2.asgi:application", "--port", str(self.port), "--lifespan", "off"]
         environment = {**faults.plane.environment, **settings}

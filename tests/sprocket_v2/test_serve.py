@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,14 +12,13 @@ from pathlib import Path
 import pytest
 
 from provisioning import processes
+from tests.engine.ports import free_port
 
 pytestmark = pytest.mark.slow
 
 
 def test_a_worker_beside_the_pages_ends_when_their_process_is_killed(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPROCKET_", "DJANGO_"))}
     environment = {**kept, "SPROCKET_DATA_DIR": str(tmp_path), "SPROCKET_PULUMI": "/bin/true", "SPROCKET_SPARE_CHILD": "0"}
     command = [sys.executable, "-m", "sprocket_v2.cli.main", "serve", "--port", str(port), "--with-worker"]

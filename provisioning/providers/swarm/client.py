@@ -134,7 +134,8 @@ def _words(what: str) -> Iterator[None]:
 
 
 def _binds(port: int, wait_s: float) -> bool:
-    """Whether a port can be taken after a moment: Docker lets go of a stopped service's only after its last task has ended."""
+    """Whether a port can be taken after a moment: Docker lets go of a stopped service's only after its last task has ended, and a high one
+    may be an outgoing connection's for as long as that lasts."""
     time.sleep(wait_s)
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -11,7 +11,7 @@ from moto.server import ThreadedMotoServer
 
 from provisioning.migration.buckets import Endpoint, Object, Pair, Store, compare, copy, listing_digest
 from sprocket_v2.errors import ApplyError
-from tests.provisioning.preflight.conftest import free_port
+from tests.engine.ports import free_port
 
 pytestmark = pytest.mark.slow
 PAIR = Pair("old", "new")

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.preflight.network import Peer
+from tests.engine.ports import free_port
 
 PASSWORD = "canary-database-password"
 NAMES = {"db.example.org", "other.example.org", "s3.example.org", "redis.example.org"}
@@ -58,12 +59,6 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
         subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
     (folder / "server.key").chmod(0o600)
     return Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)
